@@ -1,0 +1,111 @@
+"""Files that are whole or absent: atomic writes, JSON lines, digests and manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+class DataError(ValueError):
+    """A file that cannot be used; the message names the file, the line and the reason."""
+
+
+class ArtifactError(RuntimeError):
+    """A missing or damaged artefact; the message names it and the rule that rebuilds it."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not JSON: {error}") from None
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) of each non-blank line.
+
+    Raises ``DataError`` naming file and line where a line is not a JSON object in UTF-8.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    with file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                row = json.loads(line) if line else None
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise DataError(f"{path}:{number}: not a line of JSON: {error}") from None
+            if row is None and not line:
+                continue
+            if not isinstance(row, dict):
+                raise DataError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+            yield number, row
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value: Any) -> str:
+    """A short stable digest (16 hex digits) of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_manifest(folder: Path, about: dict[str, Any]) -> None:
+    """Record size and sha256 of every file under ``folder`` beside ``about``, in ``manifest.json``."""
+    files = {
+        str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    write_json(folder / MANIFEST, {**about, "files": files})
+
+
+def verify_manifest(folder: Path, rebuilt_by: str) -> dict[str, Any]:
+    """The manifest of ``folder``, once every file in it has its recorded size and sha256.
+
+    Raises ``ArtifactError`` naming the file that is missing or differs, and ``rebuilt_by``.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(f"{folder}: no {MANIFEST} here; {rebuilt_by}")
+    try:
+        manifest: dict[str, Any] = read_json(path)
+        recorded = dict(manifest["files"])
+    except (DataError, KeyError, TypeError, ValueError):
+        raise ArtifactError(f"{path}: unreadable; {rebuilt_by}") from None
+    for name, entry in recorded.items():
+        file = folder / name
+        if not file.is_file():
+            raise ArtifactError(f"{file}: missing; {rebuilt_by}")
+        if file.stat().st_size != entry["size"] or sha256(file) != entry["sha256"]:
+            raise ArtifactError(f"{file}: does not match {path.name} (damaged?); {rebuilt_by}")
+    return manifest
