@@ -12,11 +12,15 @@ from typing import Any
 MANIFEST = "manifest.json"
 
 
-class DataError(ValueError):
+class UserError(Exception):
+    """Something a person can put right; printed as one line, without a traceback."""
+
+
+class DataError(UserError):
     """A file that cannot be used; the message names the file, the line and the reason."""
 
 
-class ArtifactError(RuntimeError):
+class ArtifactError(UserError):
     """A missing or damaged artefact; the message names it and the rule that rebuilds it."""
 
 

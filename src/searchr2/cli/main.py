@@ -1,0 +1,79 @@
+"""``searchr2``: the stages of the workflow as commands, each of which can be typed by hand.
+
+A command is a module of this package: its docstring is the help text, ``arguments`` declares the
+options, ``run`` does the work and imports what is heavy. Only the module asked for is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+from searchr2.files import UserError
+
+COMMANDS = {
+    "world": "write the generated world: corpus, questions, demonstrations",
+    "data": "check and split the passages and questions a config names",
+    "index": "build a retrieval index over a corpus",
+    "search": "ask an index",
+    "tokenizer": "train the tokenizer of the small model",
+    "base": "train the small base model on demonstrations",
+    "train": "train a run with GRPO (Search-R1, Search-R2, ablations)",
+    "evaluate": "answer questions greedily and score the answers",
+    "score": "EM, F1 and sub-EM of a predictions file",
+    "retrieval": "recall of supporting titles and answers, per set",
+    "table": "Table 1 and its paired differences, from evaluations",
+    "figure": "the training curves",
+    "ask": "ask a trained run your own question and watch it search",
+    "sync": "mirror the record into MLflow",
+    "schema": "print the JSON schema of config.yaml",
+}
+
+
+def usage() -> str:
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
+    return (
+        "usage: searchr2 COMMAND [options]      (searchr2 COMMAND --help teaches each)\n\n"
+        "Search-R2: train a language model to search, reason and repair its own trajectories.\n"
+        "`snakemake --cores all results/table1.csv` runs all of these in order.\n\n"
+        f"commands:\n{rows}\n"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status (2: bad input, said in one line on stderr)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage(), end="")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"searchr2: no command {name!r}\n\n{usage()}", end="", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"searchr2.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"searchr2 {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.arguments(parser)
+    options = parser.parse_args(rest)
+    try:
+        command.run(options)
+    except UserError as error:
+        if os.environ.get("SEARCHR2_TRACEBACK"):
+            raise
+        print(f"searchr2 {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
