@@ -1,0 +1,126 @@
+"""Where an artefact came from: ``provenance.json`` beside it, enough to say if it still holds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from searchr2.files import MANIFEST, sha256, write_json
+from searchr2.tracking.ledger import now
+
+PROVENANCE = "provenance.json"
+PACKAGES = ("bm25s", "deepspeed", "mlflow", "numpy", "tokenizers", "torch", "transformers")
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+def write_provenance(
+    artefact: Path,
+    *,
+    stage: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, Path],
+    start: int,
+) -> None:
+    """Write what made ``artefact`` beside it, once the artefact and its manifest are whole.
+
+    ``inputs`` name files, or folders with a manifest; ``start`` is epoch ms.
+    """
+    write_json(
+        provenance_path(artefact),
+        {
+            "stage": stage,
+            "artefact": artefact.name,
+            "digest": content_digest(artefact),
+            "config": config,
+            "inputs": {
+                name: {
+                    "path": os.path.relpath(path, artefact.parent),
+                    "digest": content_digest(path),
+                }
+                for name, path in sorted(inputs.items())
+            },
+            "code": code(),
+            "packages": packages(),
+            "hardware": hardware(),
+            "command": " ".join(sys.argv),
+            "start": start,
+            "end": now(),
+        },
+    )
+
+
+def provenance_path(artefact: Path) -> Path:
+    """``DIR/provenance.json`` of a folder, ``NAME.provenance.json`` of a file."""
+    if artefact.is_dir():
+        return artefact / PROVENANCE
+    return artefact.with_name(f"{artefact.stem}.{PROVENANCE}")
+
+
+def content_digest(path: Path) -> str | None:
+    """sha256 of a file, or of a folder's manifest; ``None`` where there is neither."""
+    file = path / MANIFEST if path.is_dir() else path
+    return sha256(file) if file.is_file() else None
+
+
+@lru_cache
+def code() -> dict[str, Any]:
+    """The code that runs: digest of the package's source, git commit, digest of its diff.
+
+    Outside a git work tree (or without git) ``commit``, ``dirty`` and ``diff`` are ``None``.
+    """
+    whole = hashlib.sha256()
+    for file in sorted(SOURCE.rglob("*")):
+        if file.suffix in (".py", ".txt"):
+            whole.update(f"{file.relative_to(SOURCE)}\0".encode() + file.read_bytes() + b"\0")
+    commit, diff = _git("rev-parse", "HEAD"), _git("diff", "HEAD", "--no-ext-diff")
+    return {
+        "digest": whole.hexdigest()[:16],
+        "commit": commit.decode().strip() if commit else None,
+        "dirty": None if diff is None else bool(diff),
+        "diff": hashlib.sha256(diff).hexdigest()[:16] if diff else None,
+    }
+
+
+def packages() -> dict[str, str]:
+    """Installed versions of the packages results depend on, without importing them."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """The machine: name, system, cores, memory in GiB, and GPUs where torch is loaded already."""
+    torch = sys.modules.get("torch")
+    gpus = torch.cuda.device_count() if torch else 0
+    return {
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(gpus)] if torch else [],
+    }
+
+
+def _git(*arguments: str) -> bytes | None:
+    try:
+        return subprocess.run(
+            ("git", "-C", str(SOURCE), *arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=5,
+            check=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
