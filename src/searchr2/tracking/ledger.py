@@ -38,7 +38,7 @@ class Ledger:
         self._file = path.open("ab", buffering=0)
 
     def append(self, metrics: Mapping[str, float | None], step: int) -> None:
-        """Record what is new of ``metrics``; ``None`` is left out, what is not finite is counted."""
+        """Record what is new of ``metrics``; ``None`` is left out, non-finite ones are counted."""
         moment = now()
         new = {}
         for name, value in _finite(metrics, step).items():
