@@ -76,6 +76,9 @@ class Codec(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens shown, nothing cleaned up."""
 
+    def chat(self) -> tuple[str, str]:
+        """What the chat template puts before and after the text of a user turn, up to the reply."""
+
 
 class Engine(Protocol):
     """Holds the policy's weights and samples from them. Speaks token ids only."""
@@ -84,6 +87,9 @@ class Engine(Protocol):
 
     def score(self, requests: Sequence[Score]) -> list[tuple[tuple[float, ...], ...]]:
         """For each request, for each option, the log-probability (nats) of each of its tokens."""
+
+    def refresh(self) -> None:
+        """The weights have changed: forget every cached prefix."""
 
 
 class Retriever(Protocol):

@@ -1,0 +1,61 @@
+"""The Actor (section 3.1, Algorithm 2): think, search, read, answer.
+
+Where the paper is silent we chose: a search asked for in the last allowed turn is not run, since nothing
+could read it; a turn without an action ends the trajectory, unanswered; each turn, and the whole context,
+has a token limit of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from searchr2.config import Rollout
+from searchr2.ports import Completion, Generate, Procedure, Search
+from searchr2.prompts import PromptBook
+from searchr2.tags import STOPS, Action, parse
+from searchr2.trajectory import Author, Collection, Span, Step, Trajectory
+
+
+@dataclass(frozen=True)
+class Actor:
+    """pi_l: continues a trajectory until it answers, falls silent or runs out of turns or context."""
+
+    prompts: PromptBook
+    limits: Rollout
+    temperature: float
+    """Of this use: the rollout's in training, 0 (greedy) in evaluation."""
+
+    def roll_out(self, start: Trajectory, key: tuple[int, ...]) -> Procedure[Trajectory]:
+        """Algorithm 2 from ``start`` (a prompt alone, or the kept prefix of a cut draft).
+
+        The turn budget B counts the kept steps too, so a repaired trajectory is no longer than a draft.
+        """
+        trajectory = start
+        while len(trajectory.steps) < self.limits.max_turns:
+            room = self.limits.max_context_tokens - len(trajectory.ids)
+            if room <= 0:
+                break
+            turn = len(trajectory.steps)
+            step = yield from self._turn(trajectory, room, (*key, turn))
+            trajectory = trajectory.extend(step)
+            if not step.searched:
+                break
+        return trajectory
+
+    def _turn(self, trajectory: Trajectory, room: int, key: tuple[int, ...]) -> Procedure[Step]:
+        budget = min(self.limits.max_turn_tokens, room)
+        request = Generate(trajectory.ids, budget, STOPS, self.temperature, key)
+        completion = cast(Completion, (yield request))
+        span = Span(Author.ACTOR, completion.ids, completion.logprobs)
+        text = self.prompts.codec.decode(completion.ids)
+        action = parse(text)
+        last = len(trajectory.steps) + 1 == self.limits.max_turns
+        if action.kind == "search" and not last:
+            return (yield from self._search(span, text, action))
+        return Step(span, text, answer=action.content if action.kind == "answer" else None)
+
+    def _search(self, span: Span, text: str, action: Action) -> Procedure[Step]:
+        documents = cast(Collection, (yield Search(action.content)))
+        observation = self.prompts.observation(documents, self.limits.max_document_tokens)
+        return Step(span, text, action.content, documents, observation)

@@ -1,0 +1,69 @@
+"""GRPO on augmented traces (section 3.4, Eq. 2).
+
+Where the paper is silent we chose: the clip is 0.2 (verl's default); a group's standard deviation is the
+unbiased one, with 1e-6 added; the loss is the mean over all trained tokens of a mini-batch (verl's token
+mean), meta-actions counting as any other token; a group whose rewards are equal has advantage 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import torch
+
+from searchr2.config import Grpo
+
+
+def advantages(rewards_G: Sequence[float]) -> list[float]:
+    """Rewards normalised within their group.
+
+    Rewards 1, 1, 0, 0, 0 have mean 0.4 and deviation 0.5477, hence advantages 1.095, 1.095, -0.730, ...
+    """
+    mean = fmean(rewards_G)
+    deviation = stdev(rewards_G) if len(rewards_G) > 1 else 0.0
+    return [(reward - mean) / (deviation + 1e-6) for reward in rewards_G]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Sums over the trained tokens of a batch (0-d tensors); only ``loss`` carries a gradient."""
+
+    loss: torch.Tensor
+    clipped: torch.Tensor
+    kl: torch.Tensor
+    sampler_gap: torch.Tensor
+
+
+def surrogate(
+    logp_BT: torch.Tensor,
+    old_logp_BT: torch.Tensor,
+    reference_logp_BT: torch.Tensor,
+    advantage_B: torch.Tensor,
+    loss_BT: torch.Tensor,
+    settings: Grpo,
+) -> Terms:
+    """PPO's clipped surrogate plus the KL penalty, summed over tokens; divide by the mini-batch's tokens.
+
+    Log-probabilities have shape (B, T) in nats. ``sampler_gap`` is the sum of |log p - log p_old|: at the
+    first mini-batch of a step, what separates the trainer's numbers from the rollout engine's.
+    """
+    weight = loss_BT.to(logp_BT.dtype)
+    ratio = torch.exp((logp_BT - old_logp_BT) * weight)
+    advantage = advantage_B[:, None]
+    bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+    policy = -torch.minimum(ratio * advantage, bounded * advantage)
+    kl = k3((logp_BT - reference_logp_BT) * weight)
+    loss = ((policy + settings.kl_coefficient * kl) * weight).sum()
+    return Terms(
+        loss=loss,
+        clipped=((ratio * advantage > bounded * advantage) * weight).sum().detach(),
+        kl=(kl * weight).sum().detach(),
+        sampler_gap=((logp_BT - old_logp_BT).abs() * weight).sum().detach(),
+    )
+
+
+def k3(log_ratio: torch.Tensor) -> torch.Tensor:
+    """The low-variance estimator of KL(policy || reference) from log p - log p_ref: exp(-x) - 1 + x >= 0."""
+    return torch.exp(-log_ratio) - 1 + log_ratio

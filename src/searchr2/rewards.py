@@ -1,0 +1,50 @@
+"""The hybrid reward (section 3.3): R(y) = r_outcome * (1 + r_process).
+
+r_outcome is EM; r_process is the share of searches whose collection was useful. The outcome gates the
+process reward, so wrong answers are never judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from searchr2.answers import exact_match
+from searchr2.ports import Judge
+from searchr2.trajectory import Question, Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """``process`` is ``None`` where it was not judged: a wrong answer, or no verdict from the judge."""
+
+    outcome: float
+    process: float | None
+
+    @property
+    def total(self) -> float:
+        """``Reward(1.0, 0.5).total == 1.5``; ``Reward(0.0, None).total == 0.0``."""
+        return self.outcome * (1.0 + (self.process or 0.0))
+
+
+def score(
+    trajectories: Sequence[tuple[Question, Trajectory]], judge: Judge | None
+) -> list[Reward]:
+    """The reward of each trajectory; without a judge it is EM alone.
+
+    r_process = (1/M) * sum_i u_i over the M searches of a right answer; M = 0 gives 0.
+    """
+    outcomes = [exact_match(y.answer, question.golden_answers) for question, y in trajectories]
+    judged = [i for i, outcome in enumerate(outcomes) if outcome and judge is not None]
+    process: dict[int, float | None] = {}
+    if judge is not None:
+        counts = judge.count([(trajectories[i][0], trajectories[i][1].collections) for i in judged])
+        for i, useful in zip(judged, counts, strict=True):
+            process[i] = _density(useful, len(trajectories[i][1].collections))
+    return [Reward(outcome, process.get(i)) for i, outcome in enumerate(outcomes)]
+
+
+def _density(useful: int | None, searches: int) -> float | None:
+    if useful is None:
+        return None
+    return min(max(useful, 0), searches) / searches if searches else 0.0
