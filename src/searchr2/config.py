@@ -8,13 +8,14 @@ JSON schema that the workflow checks a config against is generated from these cl
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from searchr2.files import UserError
 
-SETS = ("nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle")
+Set = Literal["nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle"]
+SETS: tuple[str, ...] = get_args(Set)
 """The seven evaluation sets, in the order of the paper's Table 2."""
 
 
@@ -48,7 +49,7 @@ class Data(Section):
 
     corpus: str | None = None
     """A JSONL file of passages, {"id", "contents": "\\"Title\\"\\ntext"}."""
-    questions: dict[str, str] | None = None
+    questions: dict[Set, str] | None = None
     """Evaluation set -> JSONL file in FlashRAG's format."""
     train: list[str] | None = None
     """JSONL files whose union GRPO trains on; the last ``validation`` rows of their shuffle are held out."""
@@ -222,6 +223,10 @@ class Settings(Section):
     deepspeed: Deepspeed = Deepspeed()
 
 
+Overridable = Literal["prompts", "rollout", "refiner", "reward", "grpo", "deepspeed"]
+"""The sections of ``Settings``, spelled out so that the JSON schema names them."""
+
+
 class Experiment(Settings):
     """The whole of ``config.yaml``."""
 
@@ -238,7 +243,7 @@ class Experiment(Settings):
     base: Base = Base()
     evaluation: Evaluation = Evaluation()
     tracking: Tracking = Tracking()
-    runs: dict[str, dict[str, dict[str, Any]]] = {}
+    runs: dict[str, dict[Overridable, dict[str, Any]]] = {}
     """Training runs: name -> the settings in which it differs."""
     rows: dict[str, Row] = {}
     """Evaluations, in the table's order: name -> row."""

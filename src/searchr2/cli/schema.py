@@ -17,4 +17,5 @@ def run(options: argparse.Namespace) -> None:
 
     from searchr2.config import Experiment
 
-    print(json.dumps(Experiment.model_json_schema(), indent=1))
+    dialect = "https://json-schema.org/draft/2020-12/schema"
+    print(json.dumps({"$schema": dialect, **Experiment.model_json_schema()}, indent=1))
