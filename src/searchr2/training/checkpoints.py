@@ -1,0 +1,69 @@
+"""Rolling checkpoints: written aside, verified by a manifest, renamed; the newest verified one is used."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from searchr2.files import ArtifactError, verify_manifest, write_manifest
+
+KEEP = 2
+"""Checkpoints kept: the newest, and one to fall back on."""
+
+log = logging.getLogger(__name__)
+
+
+def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str, Any]) -> None:
+    """Make ``folder/step-000012`` whole: ``write`` fills it aside, the manifest seals it, a rename shows it."""
+    target = folder / f"step-{step:06d}"
+    aside = target.with_suffix(".tmp")
+    for stale in (aside, target):
+        shutil.rmtree(stale, ignore_errors=True)
+    aside.mkdir(parents=True)
+    write(aside)
+    write_manifest(aside, {**about, "step": step})
+    sync_tree(aside)
+    aside.rename(target)
+    sync_file(folder)
+    for old in found(folder)[KEEP:]:
+        shutil.rmtree(old)
+
+
+def newest(folder: Path, identity: str) -> tuple[Path, int] | None:
+    """The newest checkpoint of this identity whose manifest verifies, and its step; ``None`` to start anew.
+
+    A damaged one is named in the log and passed over; those of another identity (other settings) are not
+    this run's and are ignored.
+    """
+    for path in found(folder):
+        try:
+            manifest = verify_manifest(path, rebuilt_by="an older checkpoint is used")
+        except ArtifactError as error:
+            log.warning("%s", error)
+            continue
+        if manifest.get("identity") == identity:
+            return path, int(manifest["step"])
+    return None
+
+
+def found(folder: Path) -> list[Path]:
+    """The complete-looking checkpoints of a folder, newest first."""
+    return sorted((p for p in folder.glob("step-*") if p.suffix != ".tmp"), reverse=True)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file and folder below to disk, so that the rename cannot outrun the data."""
+    for path in (*folder.rglob("*"), folder):
+        sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
