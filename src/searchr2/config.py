@@ -99,6 +99,18 @@ class Base(Section):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_ratio: float = Field(0.05, ge=0, le=1)
     checkpoint_every: int = Field(200, ge=1)
+    refiner_share: float = Field(0.2, ge=0, le=1)
+    """Share of demonstrations that show the Meta-Refiner's role."""
+    rag_share: float = Field(0.15, ge=0, le=1)
+    """Share that answer from passages found with the question itself."""
+    direct_share: float = Field(0.08, ge=0, le=1)
+    """Share that answer from the weights; what remains shows the Actor's role."""
+    full_query: float = Field(0.3, ge=0, le=1)
+    """How often a demonstrated query is as good as it can be: the head-room of GRPO."""
+    partial_share: float = Field(0.8, ge=0, le=1)
+    """Of the other queries, how many drop the first piece of the name; the rest are worse."""
+    sound_share: float = Field(0.45, ge=0, le=1)
+    """Refiner demonstrations over carefully searched attempts, most of which are sound."""
 
 
 class Prompts(Section):
@@ -251,6 +263,18 @@ class Experiment(Settings):
     """Pairs of rows whose paired difference is printed under the table."""
 
 
+class WorldConfig(Section):
+    """``searchr2 world --config``."""
+
+    world: World = World()
+
+
+class DataConfig(Section):
+    """``searchr2 data --config``."""
+
+    data: Data = Data()
+
+
 class TrainPaths(Section):
     """What a training run reads."""
 
@@ -268,6 +292,17 @@ class TrainConfig(Settings):
     backbone: str
     retrieval_k: int = 3
     paths: TrainPaths
+
+
+class TableConfig(Section):
+    """``searchr2 table --config``: the rows of Table 1 and what is compared; made by the workflow."""
+
+    name: str
+    seeds: list[int] = Field(min_length=1)
+    evaluation: Evaluation
+    rows: dict[str, Row]
+    backbone: str
+    compare: list[tuple[str, str]] = []
 
 
 def load(kind: type[Section], data: Any, source: str | Path) -> Any:
