@@ -1,7 +1,7 @@
 """Build a retrieval index over a corpus.
 
-The corpus is JSON lines of {"id": ..., "contents": "\\"Title\\"\\ntext"}. The index folder holds a copy of
-the passages, so it can be moved; it appears whole or not at all.
+The corpus is JSON lines of {"id": ..., "contents": "\\"Title\\"\\ntext"}. The index folder holds a
+copy of the passages, so it can be moved; it appears whole or not at all.
 
 example: searchr2 index --corpus results/world/corpus.jsonl --kind bm25 --out results/index/world
 """
@@ -18,9 +18,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     default = Retrieval()
     parser.add_argument("--corpus", type=Path, required=True, help="passages, JSON lines")
     parser.add_argument("--kind", choices=["bm25"], default=default.kind)
-    parser.add_argument("--out", type=Path, required=True, help="the index folder; replaced if there")
-    parser.add_argument("--k1", type=float, default=default.k1, help="BM25 term saturation (%(default)s)")
-    parser.add_argument("--b", type=float, default=default.b, help="BM25 length normalisation (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the index folder; replaced if there"
+    )
+    parser.add_argument(
+        "--k1", type=float, default=default.k1, help="BM25 term saturation (%(default)s)"
+    )
+    parser.add_argument(
+        "--b", type=float, default=default.b, help="BM25 length normalisation (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

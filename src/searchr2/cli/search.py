@@ -14,7 +14,9 @@ from searchr2.config import Retrieval
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", help="words to look for")
     parser.add_argument("--index", type=Path, required=True, help="an index folder")
-    parser.add_argument("--k", type=int, default=Retrieval().k, help="passages at most (%(default)s)")
+    parser.add_argument(
+        "--k", type=int, default=Retrieval().k, help="passages at most (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

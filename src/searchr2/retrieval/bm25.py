@@ -1,13 +1,13 @@
-"""BM25 over a corpus: an index folder that is built whole or not at all, and asked without loading texts.
+"""BM25 over a corpus: an index folder, built whole or not at all and asked without loading texts.
 
-Scoring is bm25s' (Lucene's BM25, eager and sparse). A passage is indexed as its title and text together:
-lower case, words of two letters or more, English stop words out, no stemming. Queries are cut alike; a
-word that a query repeats counts each time. The folder is self-contained:
+Scoring is bm25s' (Lucene's BM25, eager and sparse). A passage is indexed as its title and text
+together: lower case, words of two letters or more, English stop words out, no stemming. Queries are
+cut alike; a word that a query repeats counts each time. The folder is self-contained:
 
     *.npy, *.index.json   bm25s' own files (term scores by column, vocabulary, parameters)
     passages.jsonl        {"id", "title", "text"} in corpus order
-    offsets.npy           int64 (passages + 1): where each row of passages.jsonl begins, and its end
-    manifest.json         kind, parameters, number of passages, sha256 of the corpus and of every file
+    offsets.npy           int64 (passages + 1): where each row of passages.jsonl begins; its end
+    manifest.json         kind, parameters, passages, sha256 of the corpus and of every file
 
 Arrays and passages are memory-mapped, so what a search touches is read and nothing else.
 """
@@ -53,9 +53,9 @@ def build(
 ) -> int:
     """Index ``passages`` (id, title, text) into ``folder``; returns their number.
 
-    ``about`` is recorded in the manifest. The index is made in a folder beside and renamed, so a killed
-    build leaves ``folder`` as it was. Raises ``DataError`` where there is nothing to index, or where
-    ``folder`` holds files that are not an index.
+    ``about`` is recorded in the manifest. The index is made in a folder beside and renamed, so a
+    killed build leaves ``folder`` as it was. Raises ``DataError`` where there is nothing to index,
+    or where ``folder`` holds files that are not an index.
     """
     _refuse_strangers(folder)
     aside = folder.with_name(f".{folder.name}.building")
@@ -88,12 +88,13 @@ def _refuse_strangers(folder: Path) -> None:
 
 
 def _write_passages(folder: Path, passages: Iterable[tuple[str, str, str]]) -> Iterator[str]:
-    """Yield each passage as it is indexed; once all are consumed, passages and offsets are on disk."""
+    """Yield the words to index of each passage; when all are consumed, both files are on disk."""
     offsets = [0]
     with (folder / _PASSAGES).open("wb") as file:
         for identifier, title, text in passages:
             row = {"id": identifier, "title": title, "text": text}
-            offsets.append(offsets[-1] + file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n"))
+            line = json.dumps(row, ensure_ascii=False) + "\n"
+            offsets.append(offsets[-1] + file.write(line.encode()))
             yield f"{title}\n{text}"
     np.save(folder / _OFFSETS, np.asarray(offsets, dtype=np.int64))
 
@@ -108,13 +109,15 @@ class Bm25:
 
     @classmethod
     def load(cls, folder: Path) -> Bm25:
-        """Open an index; raises ``ArtifactError`` where a file is missing or not as it was written."""
+        """Open an index; raises ``ArtifactError`` where a file is missing or damaged."""
         manifest = verify_manifest(folder, REBUILT_BY, hash_limit=HASH_LIMIT)
         if manifest.get("kind") != "bm25":
             raise ArtifactError(f"{folder / MANIFEST}: not a BM25 index; {REBUILT_BY}")
         scorer = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         # Views that page in lazily all the same, without np.memmap's cost on every slice.
-        scorer.scores |= {name: np.asarray(scorer.scores[name]) for name in ("data", "indices", "indptr")}
+        scorer.scores |= {
+            name: np.asarray(scorer.scores[name]) for name in ("data", "indices", "indptr")
+        }
         with (folder / _PASSAGES).open("rb") as file:
             passages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return cls(scorer, passages, np.asarray(np.load(folder / _OFFSETS, mmap_mode="r")))

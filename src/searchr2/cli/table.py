@@ -1,0 +1,42 @@
+"""Write Table 1, as CSV and Markdown, and the paired differences between its rows.
+
+Exact match in percent on each of the seven sets; the average is their mean and its interval a
+stratified bootstrap over questions. A set that was not evaluated is an empty cell.
+
+example: searchr2 table --config results/config/table.json --evaluations results/evaluate \\
+             --out results/table1.csv --differences results/differences.csv --print
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="rows, seeds, pairs to compare")
+    parser.add_argument(
+        "--evaluations",
+        type=Path,
+        default=Path("results/evaluate"),
+        help="folder of <row>/seed<N>/predictions.jsonl (%(default)s)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the table; .md beside it")
+    parser.add_argument("--differences", type=Path, required=True, help="paired differences, CSV")
+    parser.add_argument("--print", action="store_true", help="print the Markdown page too")
+
+
+def run(options: argparse.Namespace) -> None:
+    from searchr2 import config, table_page, tables
+    from searchr2.files import read_json, write_text
+
+    settings = config.load(config.TableConfig, read_json(options.config), options.config)
+    scores = tables.read_scores(options.evaluations, settings)
+    table = tables.main_table(scores, settings)
+    differences = tables.differences(scores, settings)
+    page = table_page.markdown(table, differences, scores, settings)
+    write_text(options.differences, tables.to_csv(differences))
+    write_text(options.out.with_suffix(".md"), page)
+    write_text(options.out, tables.to_csv(table))
+    if options.print:
+        print(page, end="")

@@ -1,0 +1,123 @@
+"""Table 1 as a Markdown page that also reads well in a terminal, with what a reader must know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from searchr2.config import SETS, TableConfig
+from searchr2.statistics import seed_deviation
+from searchr2.tables import samples
+
+TITLES = {
+    "nq": "NQ",
+    "triviaqa": "TriviaQA",
+    "popqa": "PopQA",
+    "hotpotqa": "HotpotQA",
+    "2wikimultihopqa": "2Wiki",
+    "musique": "MuSiQue",
+    "bamboogle": "Bamboogle",
+}
+
+
+def markdown(
+    table: pd.DataFrame,
+    differences: pd.DataFrame,
+    scores: Mapping[str, pd.DataFrame],
+    config: TableConfig,
+) -> str:
+    """The page: the table, the scale, the paired differences in words (all made by ``tables``)."""
+    parts = [
+        f"# Main results ({config.name})",
+        _grid(table),
+        _about(scores, config),
+        _seeds(scores, config),
+        _comparisons(differences, config),
+        "Unless backbone, passages and questions are the paper's, these figures do not reproduce "
+        "its numbers; those of the mini scale, a small model in a generated world, never do.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _grid(table: pd.DataFrame) -> str:
+    header = ["Method", *(TITLES[name] for name in SETS), "Average", "95 % interval"]
+    lines = [
+        [
+            str(row["method"]),
+            *(_cell(row[name]) for name in (*SETS, "average")),
+            ""
+            if pd.isna(row["average"])
+            else f"{row['average_ci_low']:.1f} to {row['average_ci_high']:.1f}",
+        ]
+        for row in table.to_dict("records")
+    ]
+    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(_line(cells, widths) for cells in (header, rule, *lines))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = zip(cells, widths, strict=True)
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
+    return f"| {' | '.join(padded)} |"
+
+
+def _cell(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:.1f}"
+
+
+def _about(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
+    counts = pd.concat(
+        {
+            name: frame.index.get_level_values("dataset").value_counts()
+            for name, frame in scores.items()
+        },
+        axis=1,
+    ).max(axis=1)
+    sets = ", ".join(f"{TITLES[name]} {int(counts[name])}" for name in SETS if name in counts)
+    return (
+        f"Scale {config.name}, backbone {config.backbone}: {int(counts.sum())} test questions "
+        f"({sets}). Exact match after SQuAD's normalisation, percent; an empty cell was not "
+        "evaluated. The average is the mean of the seven sets, its interval a stratified "
+        f"bootstrap over questions ({config.evaluation.bootstrap} resamples): what other training "
+        "seeds would change is not in it."
+    )
+
+
+def _seeds(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
+    deviations = {
+        row.label: seed_deviation(samples(scores[name])) for name, row in config.rows.items()
+    }
+    told = [f"{label} {100 * d:.1f}" for label, d in deviations.items() if d is not None]
+    if not told:
+        return ""
+    return (
+        f"Cells are means over seeds {', '.join(map(str, config.seeds))}. Standard deviation of "
+        f"the average between seeds, in points: {', '.join(told)}."
+    )
+
+
+def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
+    if differences.empty:
+        return ""
+    lines = [
+        "Paired differences of the average, in points, over the same questions (which are "
+        "resampled; the trained models are taken as they are):",
+        "",
+    ]
+    for row in differences.to_dict("records"):
+        a, b = config.rows[row["a"]].label, config.rows[row["b"]].label
+        if row["ci_low"] > 0:
+            reading = f"the interval is above zero, {a} is ahead"
+        elif row["ci_high"] < 0:
+            reading = f"the interval is below zero, {a} is behind"
+        else:
+            reading = "the interval holds zero, so these questions do not tell them apart"
+        lines.append(
+            f"- {a} against {b}: {row['difference']:+.1f}, 95 % interval {row['ci_low']:+.1f} to "
+            f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']}): "
+            f"{reading}."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,140 @@
+"""Table 1 and the paired differences under it, from the predictions of every row and seed.
+
+A row's *scores* are a frame: one line a question, by (dataset, id), one column a seed, values EM
+in {0, 1}. A set that was not evaluated stays absent: its cell is empty, and so is the average,
+which is the mean of all seven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from searchr2.config import SETS, Row, TableConfig
+from searchr2.files import ArtifactError, DataError
+from searchr2.predictions import read_predictions
+from searchr2.statistics import bootstrap, macro_average, mcnemar, paired_bootstrap
+
+COLUMNS = ["method", "backbone", *SETS, "average", "average_ci_low", "average_ci_high"]
+DIFFERENCES = ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
+
+
+def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFrame]:
+    """The scores of each row of ``config`` from ``<evaluations>/<row>/seed<N>/predictions.jsonl``.
+
+    A trained row needs every seed. The base model has no training seed, so a row of it needs one
+    evaluation. Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a
+    row answered different questions.
+    """
+    return {
+        name: _row_scores(evaluations / name, row, config.seeds)
+        for name, row in config.rows.items()
+    }
+
+
+def samples(scores: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """The scores as ``statistics`` takes them: set -> (seeds, questions), in the paper's order."""
+    present = scores.index.unique("dataset")
+    return {name: scores.loc[name].to_numpy().T for name in SETS if name in present}
+
+
+def main_table(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
+    """Table 1 (``COLUMNS``): EM in percent of each row with ``table: true``, in config order."""
+    lines = []
+    for name, row in config.rows.items():
+        if not row.table:
+            continue
+        sets = samples(scores[name])
+        line: dict[str, Any] = {"method": row.label, "backbone": config.backbone}
+        line |= {s: _percent(macro_average({s: sets[s]})) for s in SETS if s in sets}
+        if len(sets) == len(SETS):
+            average = bootstrap(sets, config.evaluation.bootstrap)
+            line |= {
+                "average": _percent(average.value),
+                "average_ci_low": _percent(average.low),
+                "average_ci_high": _percent(average.high),
+            }
+        lines.append(line)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
+    """The paired differences (``DIFFERENCES``), in points, of each pair in ``config.compare``.
+
+    Over the sets that both rows were evaluated on; ``n`` counts the questions. Raises ``DataError``
+    where there is none, or where the two answered different questions of a set.
+    """
+    lines = []
+    for a, b in config.compare:
+        for name in (a, b):
+            if name not in scores:
+                raise DataError(f"compare: {name!r} is not one of the rows ({', '.join(scores)})")
+        sets_a, sets_b = _paired(a, b, scores[a], scores[b])
+        gap = paired_bootstrap(sets_a, sets_b, config.evaluation.bootstrap)
+        lines.append(
+            {
+                "a": a,
+                "b": b,
+                "difference": _percent(gap.value),
+                "ci_low": _percent(gap.low),
+                "ci_high": _percent(gap.high),
+                "mcnemar_p": f"{mcnemar(sets_a, sets_b):.3g}",
+                "n": sum(sample_SQ.shape[1] for sample_SQ in sets_a.values()),
+            }
+        )
+    return pd.DataFrame(lines, columns=DIFFERENCES)
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """A table as CSV, figures with one decimal, absent ones empty."""
+    return table.to_csv(index=False, float_format="%.1f", lineterminator="\n")
+
+
+def _row_scores(folder: Path, row: Row, seeds: list[int]) -> pd.DataFrame:
+    paths = {seed: folder / f"seed{seed}" / "predictions.jsonl" for seed in seeds}
+    missing = [path for path in paths.values() if not path.is_file()]
+    if missing and (row.checkpoint != "base" or len(missing) == len(paths)):
+        raise ArtifactError(f"{missing[0]}: missing; `snakemake --forcerun evaluate` rebuilds it")
+    present = [(seed, path) for seed, path in paths.items() if path not in missing]
+    frame = pd.concat([_seed_scores(path, seed) for seed, path in present])
+    scores = frame.pivot(index=["dataset", "id"], columns="seed", values="em")
+    if scores.isna().to_numpy().any():
+        dataset, question = scores.index[scores.isna().any(axis=1)][0]
+        raise DataError(f"{folder}: not every seed answered question {question!r} of {dataset}")
+    return scores
+
+
+def _seed_scores(path: Path, seed: int) -> pd.DataFrame:
+    rows = [(row.dataset, row.id, seed, row.em) for row in read_predictions(path)]
+    frame = pd.DataFrame(rows, columns=["dataset", "id", "seed", "em"])
+    for _, strange in frame[~frame["dataset"].isin(SETS)].iterrows():
+        raise DataError(
+            f"{path}: dataset {strange['dataset']!r} of {strange['id']!r} is not one of {SETS}"
+        )
+    for _, twice in frame[frame.duplicated(["dataset", "id"])].iterrows():
+        raise DataError(f"{path}: question {twice['id']!r} of {twice['dataset']} is there twice")
+    return frame
+
+
+def _paired(
+    a: str, b: str, scores_a: pd.DataFrame, scores_b: pd.DataFrame
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    sets_a, sets_b = samples(scores_a), samples(scores_b)
+    shared = [name for name in sets_a if name in sets_b]
+    if not shared:
+        raise DataError(f"{a} and {b} were evaluated on no set together")
+    for name in shared:
+        if not scores_a.loc[name].index.equals(scores_b.loc[name].index):
+            raise DataError(
+                f"{a} and {b} answered different questions of {name}; evaluate both again"
+            )
+    return {name: sets_a[name] for name in shared}, {name: sets_b[name] for name in shared}
+
+
+def _percent(share: float) -> float:
+    """In percent with one decimal; adding 0.0 turns -0.0 into 0.0."""
+    return round(100 * share, 1) + 0.0
