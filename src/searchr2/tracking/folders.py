@@ -1,0 +1,84 @@
+"""Reading record folders: what ran, how far it came, and what is new in its ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from searchr2.files import digest, read_json
+from searchr2.tracking.lock import is_held
+from searchr2.tracking.record import LEDGER, LOCK, RUN, STATE
+
+PLACES = ("base", "train/*/*", "evaluate/*/*")
+RESULT = "metrics.json"
+"""An evaluation's outcome: ``{"sets": {set: {"em": ..., ...}}, "average": {...}}``."""
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordFolder:
+    """A record folder as it was when it was read; ``key`` is its place under the results folder."""
+
+    path: Path
+    key: str
+    about: dict[str, Any]
+    result: dict[str, Any] | None
+
+    @property
+    def id(self) -> str:
+        return str(self.about["id"])
+
+    @property
+    def group(self) -> str | None:
+        """The run or row that this is one seed of (``train/search-r2/seed1`` is of search-r2)."""
+        parts = self.key.split("/")
+        return parts[1] if len(parts) == 3 else None
+
+    @property
+    def state(self) -> str:
+        """A digest that changes when anything but the ledger does."""
+        return digest([self.about, self.result])
+
+    @property
+    def last_step(self) -> int:
+        """The highest step in the ledger; 0 without one."""
+        return max((line["step"] for line in self.lines(0)[0]), default=0)
+
+    def lines(self, offset: int) -> tuple[list[Line], int]:
+        """The ledger's whole lines from byte ``offset`` on, and the byte after the last of them."""
+        live = self.path / STATE / LEDGER
+        path = live if live.exists() else self.path / LEDGER
+        if not path.exists():
+            return [], offset
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+        end = content.rfind(b"\n") + 1
+        return [json.loads(line) for line in content[:end].splitlines()], offset + end
+
+
+def find_records(results: Path) -> Iterator[RecordFolder]:
+    """Every record under ``results``, by place: the base, training runs, then evaluations."""
+    for place in PLACES:
+        for path in sorted(results.glob(f"{place}/{RUN}")):
+            yield read_record(results, path.parent)
+
+
+def read_record(results: Path, folder: Path) -> RecordFolder:
+    """The record in ``folder``; a run whose process died without saying so reads as "killed"."""
+    about = read_json(folder / RUN)
+    if about["status"] == "running" and not is_held(folder / LOCK):
+        about = read_json(folder / RUN)  # it may have ended properly just now
+        if about["status"] == "running":
+            about["status"] = "killed"
+    outcome = folder / RESULT
+    return RecordFolder(
+        folder,
+        folder.relative_to(results).as_posix(),
+        about,
+        read_json(outcome) if outcome.exists() else None,
+    )

@@ -1,0 +1,87 @@
+"""The mirror as a process: one pass, or passes for as long as a workflow lives.
+
+Nothing waits for it. A pass that fails is logged and tried again; what it could not copy stays in
+the files for the next ``searchr2 sync``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from searchr2.config import Tracking, load
+from searchr2.files import read_json
+
+EVERY = 10.0
+"""Seconds between passes."""
+GRACE = 60.0
+"""Seconds the last pass may take after the workflow has ended."""
+
+LOCK = ".sync.lock"
+SETTINGS = Path("config", "tracking.json")
+
+log = logging.getLogger(__name__)
+
+
+def read_settings(results: Path) -> Tracking:
+    """The ``tracking`` section of the workflow's config, or its defaults."""
+    path = results / SETTINGS
+    settings: Tracking = load(Tracking, read_json(path) if path.exists() else {}, path)
+    return settings
+
+
+def sync_once(results: Path, settings: Tracking) -> None:
+    """Bring the store up to date; raises what the store raises."""
+    from searchr2.tracking.mirror import Mirror
+    from searchr2.tracking.store import Store
+
+    Mirror(results, Store(results, settings)).update()
+
+
+def follow(results: Path, settings: Tracking, parent: int) -> None:
+    """Keep the store up to date until the process ``parent`` has ended, then once more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the workflow; its end ends us
+    threading.Thread(target=_leave_in_time, args=(parent,), daemon=True).start()
+    from searchr2.tracking.mirror import Mirror
+    from searchr2.tracking.store import Store
+
+    mirror = None
+    last = False
+    while not last:
+        last = not _alive(parent)
+        try:
+            mirror = mirror or Mirror(results, Store(results, settings))
+            mirror.update()
+        except Exception as error:  # whatever a store may raise must not end the mirroring
+            log.warning("not mirrored, will try again: %s", str(error).splitlines()[:1])
+            mirror = None
+        _wait(parent, 0 if last else EVERY)
+
+
+def _wait(parent: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and _alive(parent):
+        time.sleep(0.5)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _leave_in_time(parent: int) -> None:
+    """End this process ``GRACE`` seconds after its parent, whatever it is waiting for."""
+    while _alive(parent):
+        time.sleep(1)
+    time.sleep(GRACE)
+    log.warning("gave up; `searchr2 sync` copies the rest")
+    os._exit(1)

@@ -1,0 +1,101 @@
+"""Brings MLflow up to date with the record folders: one pass at a time, doing nothing twice.
+
+The store itself remembers, in a tag of each run, how much of its record it holds; copying a point
+twice adds nothing, since points carry their recorded time. So a pass may stop anywhere and be
+repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from statistics import fmean
+
+from searchr2.files import digest
+from searchr2.tracking.checkpoints import Checkpoints, scores
+from searchr2.tracking.folders import Line, RecordFolder, find_records
+from searchr2.tracking.store import Run, Store, Value
+
+PARENT = "mlflow.parentRunId"
+
+
+class Mirror:
+    """Copies the records under ``results`` into ``store``."""
+
+    def __init__(self, results: Path, store: Store) -> None:
+        self._results = results
+        self._store = store
+        self._runs = store.runs()
+        self._checkpoints = Checkpoints(store)
+
+    def update(self) -> None:
+        """One pass over all records. Raises what the store raises; what was copied stays."""
+        records = {record.key: record for record in find_records(self._results)}
+        changed = [record for record in records.values() if self._copy(record, records)]
+        for group in sorted({record.group for record in changed if record.group}):
+            self._summarise([record for record in records.values() if record.group == group])
+
+    def _copy(self, record: RecordFolder, records: dict[str, RecordFolder]) -> bool:
+        """Copy what is new of a record; returns whether that was more than ledger lines."""
+        run = self._runs.get(record.id) or self._begin(record)
+        lines, offset = record.lines(run.mirrored.get("ledger", 0))
+        if lines:
+            self._store.write(run, list(_values(lines)), ledger=offset)
+        if run.mirrored.get("state") == record.state:
+            return False
+        if record.result is not None:
+            trained = records.get(record.about["tags"]["checkpoint"])
+            by = self._runs.get(trained.id, run) if trained else run
+            self._checkpoints.add(record, run, trained, by)
+        self._store.set_status(run, record.about["status"], record.about["end"])
+        self._store.write(run, tags=record.about["tags"], state=record.state)
+        return True
+
+    def _begin(self, record: RecordFolder) -> Run:
+        """Make the run of a record, under the parent of its group."""
+        about, parent = record.about, {}
+        if record.group:
+            parent = {PARENT: self._parent(record, record.group).id}
+        source = {
+            "mlflow.source.name": f"searchr2 {about['stage']}",
+            "mlflow.source.type": "LOCAL",
+            "mlflow.source.git.commit": about["tags"]["commit"],
+        }
+        tags = {**about["tags"], **source, **parent}
+        run = self._store.create_run(record.id, about["name"], about["start"], tags)
+        self._store.write(run, params=about["parameters"])
+        self._store.attach(run, "config.yaml", about["config"])
+        self._runs[record.id] = run
+        return run
+
+    def _parent(self, record: RecordFolder, group: str) -> Run:
+        backbone = record.about["tags"].get("backbone", "")
+        identity = digest(["group", group, backbone])
+        if identity not in self._runs:
+            tags = {"stage": "summary", "method": group, "backbone": backbone}
+            name = f"{group}/{backbone}".strip("/")
+            self._runs[identity] = self._store.create_run(
+                identity, name, record.about["start"], tags
+            )
+        return self._runs[identity]
+
+    def _summarise(self, group: list[RecordFolder]) -> None:
+        """Write to the parent of a group the mean over seeds of what its evaluations found."""
+        parent = self._parent(group[0], str(group[0].group))
+        found: dict[str, list[float]] = {}
+        for record in group:
+            for value in scores(record, 0, None):
+                found.setdefault(value.name, []).append(value.value)
+        end = max(int(record.about["end"] or record.about["start"]) for record in group)
+        means = [Value(name, fmean(values), end, 0) for name, values in found.items()]
+        seeds = len({record.about["tags"].get("seed") for record in group})
+        self._store.write(parent, means, tags={"seeds": str(seeds)})
+        statuses = [record.about["status"] for record in group]
+        worst = next((s for s in ("running", "failed", "killed") if s in statuses), "finished")
+        self._store.set_status(parent, worst, end)
+
+
+def _values(lines: Iterable[Line]) -> Iterator[Value]:
+    for line in lines:
+        for name, value in line["metrics"].items():
+            yield Value(name, value, line["time"], line["step"])

@@ -1,0 +1,197 @@
+"""The MLflow store: the only module that speaks to MLflow about runs and models.
+
+Everything is addressed by explicit ids through the client, so nothing depends on an active run. A
+call that fails raises within seconds (``LIMITS``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from searchr2.config import Tracking
+
+LIMITS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a dead server
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+for name, value in LIMITS.items():
+    os.environ.setdefault(name, value)
+
+import mlflow  # noqa: E402
+from mlflow.entities import (  # noqa: E402
+    Dataset,
+    DatasetInput,
+    InputTag,
+    Metric,
+    Param,
+    RunTag,
+)
+
+ID, MIRRORED, MODEL = "searchr2.id", "searchr2.mirrored", "searchr2.model"
+"""Tags: a record's identity, how much of it the store holds, and a checkpoint's identity."""
+STATUS = {
+    "running": "RUNNING",
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+}
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+METRICS_A_CALL, PARAMS_A_CALL = 900, 100  # log_batch takes 1000 entities, 100 of them params
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    name: str
+    digest: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a metric; ``time`` is epoch ms. ``model`` is a checkpoint it also belongs to."""
+
+    name: str
+    value: float
+    time: int
+    step: int
+    model: str | None = None
+    dataset: DataSet | None = None
+
+
+@dataclass
+class Run:
+    """A run in the store, and what of its record it holds already."""
+
+    id: str
+    mirrored: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """One experiment of a tracking store, created where it does not exist.
+
+    Creating a fresh sqlite store is not safe in two processes at once: hold a lock.
+    """
+
+    def __init__(self, results: Path, settings: Tracking) -> None:
+        self.uri = settings.uri or f"sqlite:///{(results / DATABASE).resolve()}"
+        mlflow.set_tracking_uri(self.uri)
+        self.client = mlflow.MlflowClient(self.uri)
+        found = self.client.get_experiment_by_name(settings.experiment)
+        if found:
+            self.experiment = found.experiment_id
+        else:
+            place = None if settings.uri else (results / ARTIFACTS).resolve().as_uri()
+            self.experiment = self.client.create_experiment(settings.experiment, place)
+
+    def runs(self) -> dict[str, Run]:
+        """Every run of ours, by its record's identity; ``ValueError`` where two share one."""
+        runs: dict[str, Run] = {}
+        for found in _pages(
+            lambda token: self.client.search_runs([self.experiment], page_token=token)
+        ):
+            tags = found.data.tags
+            if ID in tags:
+                if tags[ID] in runs:
+                    raise ValueError(f"two runs have {ID} {tags[ID]}: delete one of them")
+                runs[tags[ID]] = Run(found.info.run_id, json.loads(tags.get(MIRRORED, "{}")))
+        return runs
+
+    def create_run(self, record: str, name: str, start: int, tags: Mapping[str, str]) -> Run:
+        run = self.client.create_run(self.experiment, start, {**tags, ID: record}, name)
+        return Run(run.info.run_id)
+
+    def write(
+        self,
+        run: Run,
+        values: Sequence[Value] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        **mirrored: Any,
+    ) -> None:
+        """Add to a run; ``mirrored`` notes what it holds then. Values it has are not repeated."""
+        for part in _parts((params or {}).items(), PARAMS_A_CALL):
+            self.client.log_batch(run.id, params=[Param(key, text) for key, text in part])
+        noted = {**run.mirrored, **mirrored}
+        texts = {**(tags or {}), MIRRORED: json.dumps(noted)}
+        *first, last = list(_parts((_metric(run, v) for v in values), METRICS_A_CALL)) or [[]]
+        for metrics in first:
+            self.client.log_batch(run.id, metrics=metrics)
+        self.client.log_batch(
+            run.id, metrics=last, tags=[RunTag(key, text) for key, text in texts.items()]
+        )
+        run.mirrored = noted
+
+    def set_status(self, run: Run, status: str, end: int | None) -> None:
+        if status == "running":
+            self.client.update_run(run.id, STATUS[status])
+        else:
+            self.client.set_terminated(run.id, STATUS[status], end)
+
+    def attach(self, run: Run, file: str, content: Mapping[str, Any]) -> None:
+        """Keep a mapping as an artifact (``.json`` or ``.yaml``) of the run."""
+        self.client.log_dict(run.id, dict(content), file)
+
+    def use(self, run: Run, data: Iterable[DataSet], context: str) -> None:
+        """Say which data sets a run read."""
+        tags = [InputTag("mlflow.data.context", context)]
+        inputs = [
+            DatasetInput(Dataset(d.name, d.digest, "local", json.dumps({"uri": d.source})), tags)
+            for d in data
+        ]
+        self.client.log_inputs(run.id, inputs)
+
+    def models(self) -> dict[str, str]:
+        """Every checkpoint of ours: identity to model id."""
+        found = _pages(
+            lambda token: self.client.search_logged_models([self.experiment], page_token=token)
+        )
+        return {model.tags[MODEL]: model.model_id for model in found if MODEL in model.tags}
+
+    def create_model(self, identity: str, name: str, run: Run, params: Mapping[str, str]) -> str:
+        """A checkpoint as a model whose weights stay where they are; returns its id."""
+        model = mlflow.create_external_model(
+            name=name,
+            source_run_id=run.id,
+            tags={MODEL: identity},
+            params=dict(params),
+            model_type="checkpoint",
+            experiment_id=self.experiment,
+        )
+        return str(model.model_id)
+
+
+def _metric(run: Run, value: Value) -> Metric:
+    return Metric(
+        value.name,
+        value.value,
+        value.time,
+        value.step,
+        model_id=value.model,
+        dataset_name=value.dataset.name if value.dataset else None,
+        dataset_digest=value.dataset.digest if value.dataset else None,
+        run_id=run.id,
+    )
+
+
+def _parts(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _pages(search: Any) -> Iterator[Any]:
+    page = search(None)
+    yield from page
+    while page.token:
+        page = search(page.token)
+        yield from page

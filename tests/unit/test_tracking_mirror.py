@@ -1,0 +1,160 @@
+"""The mirror against a real sqlite store, from synthetic records."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from records import train_record, training_metrics, write_results
+
+from searchr2.config import Tracking
+from searchr2.files import read_json, read_jsonl, write_json
+from searchr2.tracking.follow import sync_once
+from searchr2.tracking.lock import exclusive
+from searchr2.tracking.record import Record
+from searchr2.tracking.store import MIRRORED, Store
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
+    results = tmp_path_factory.mktemp("work") / "results"
+    write_results(results)
+    sync_once(results, Tracking())
+    return results, Store(results, Tracking())
+
+
+@pytest.fixture
+def empty(tmp_path, mirrored):
+    """A results folder whose store exists already (making one takes seconds)."""
+    (tmp_path / "mlflow.db").write_bytes((mirrored[0] / "mlflow.db").read_bytes())
+    return tmp_path, Tracking(experiment="another")
+
+
+def sync(results, *options):
+    command = [sys.executable, "-m", "searchr2.cli.main", "sync", "--results", str(results)]
+    return subprocess.Popen([*command, *options])
+
+
+def by_name(store):
+    return {run.info.run_name: run for run in store.client.search_runs([store.experiment])}
+
+
+def test_runs_have_names_parameters_tags_status_and_times(mirrored):
+    results, store = mirrored
+    runs = by_name(store)
+    run = runs["train/search-r2/qwen2-mini/seed1"]
+    about = read_json(results / "train/search-r2/seed1/run.json")
+    assert run.info.status == "FINISHED"
+    assert (run.info.start_time, run.info.end_time) == (about["start"], about["end"])
+    assert run.data.params["grpo.learning_rate"] == "0.0004"
+    assert run.data.tags.items() >= about["tags"].items()
+    assert run.data.tags["mlflow.parentRunId"] == runs["search-r2/qwen2-mini"].info.run_id
+
+
+def test_the_resolved_config_is_an_artifact(mirrored, tmp_path):
+    _, store = mirrored
+    run = by_name(store)["train/search-r2/qwen2-mini/seed1"]
+    path = store.client.download_artifacts(run.info.run_id, "config.yaml", str(tmp_path))
+    assert "learning_rate: 0.0004" in Path(path).read_text()
+
+
+def test_metrics_carry_their_recorded_time(mirrored):
+    results, store = mirrored
+    run = by_name(store)["train/search-r1/qwen2-mini/seed2"]
+    history = store.client.get_metric_history(run.info.run_id, "reward/mean")
+    lines = [line for _, line in read_jsonl(results / "train/search-r1/seed2/metrics.jsonl")]
+    assert [(point.timestamp, point.step, point.value) for point in history] == [
+        (line["time"], line["step"], line["metrics"]["reward/mean"]) for line in lines
+    ]
+    assert len(lines) == 6
+
+
+def test_a_parent_sums_up_its_seeds(mirrored):
+    _, store = mirrored
+    parent = by_name(store)["search-r2/qwen2-mini"]
+    assert parent.data.metrics["em/nq"] == 56.5
+    assert parent.data.tags["seeds"] == "2"
+    assert parent.info.status == "FINISHED"
+
+
+def test_the_best_checkpoint_of_a_set_is_found(mirrored):
+    _, store = mirrored
+    best, *others = store.client.search_logged_models(
+        [store.experiment],
+        order_by=[{"field_name": "metrics.em/nq", "ascending": False, "dataset_name": "nq"}],
+    )
+    assert best.name == "search-r2-seed2-step6"
+    assert best.params["run"] == "search-r2"
+    names = {model.name for model in others}
+    assert {"base-step30", "base-step30-direct", "base-step30-rag"} <= names
+    (metric,) = [m for m in best.metrics if m.key == "em/hotpotqa"]
+    assert (metric.value, metric.dataset_name) == (60.0, "hotpotqa")
+
+
+def test_mirroring_again_changes_nothing(mirrored):
+    results, store = mirrored
+    tables = ("metrics", "logged_model_metrics", "logged_models", "runs", "tags", "params")
+
+    def contents():
+        import sqlite3
+
+        with sqlite3.connect(results / "mlflow.db") as database:
+            return [sorted(database.execute(f"SELECT * FROM {t}"), key=repr) for t in tables]
+
+    before = contents()
+    sync_once(results, Tracking())
+    assert contents() == before
+    for run in store.client.search_runs([store.experiment]):  # even if it forgot what it holds
+        store.client.delete_tag(run.info.run_id, MIRRORED)
+    sync_once(results, Tracking())
+    assert contents() == before
+
+
+def test_a_resumed_run_is_reopened(empty):
+    results, settings = empty
+    train_record(results, "x", 1, steps=3)
+    folder = results / "train/x/seed1"
+    config = read_json(folder / "run.json")["config"]
+    sync_once(results, settings)
+    named = {"name": "train/x/qwen2-mini/seed1", "stage": "train", "tags": {}, "config": config}
+    with Record.open(folder, **named) as record:
+        sync_once(results, settings)
+        store = Store(results, settings)
+        assert by_name(store)["train/x/qwen2-mini/seed1"].info.status == "RUNNING"
+        record.rewind(2)
+        record.log(training_metrics(3, 1), 3)
+        record.log(training_metrics(4, 1), 4)
+    sync_once(results, settings)
+    run = by_name(store)["train/x/qwen2-mini/seed1"]
+    assert (run.info.status, run.data.tags["attempt"]) == ("FINISHED", "2")
+    history = store.client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [
+        (step, 1 / step) for step in (1, 2, 3, 4)
+    ]
+
+
+def test_a_run_that_died_is_killed(empty):
+    results, settings = empty
+    train_record(results, "x", 1)
+    path = results / "train/x/seed1/run.json"
+    write_json(path, {**read_json(path), "status": "running", "end": None})
+    sync_once(results, settings)
+    assert by_name(Store(results, settings))["train/x/qwen2-mini/seed1"].info.status == "KILLED"
+
+
+def test_following_ends_with_the_workflow(empty):
+    results, _ = empty
+    train_record(results, "x", 1)
+    with subprocess.Popen(["sleep", "1"]) as parent:
+        follower = sync(results, "--follow", "--parent", str(parent.pid))
+        parent.wait()
+    assert follower.wait(timeout=60) == 0
+    assert "train/x/qwen2-mini/seed1" in by_name(Store(results, Tracking()))
+
+
+def test_a_second_sync_leaves_the_work_to_the_first(empty, capfd):
+    results, _ = empty
+    with exclusive(results / ".sync.lock"):
+        assert sync(results).wait(timeout=60) == 0
+    assert f"process {os.getpid()}" in capfd.readouterr().out
