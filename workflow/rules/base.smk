@@ -1,0 +1,50 @@
+rule tokenizer:
+    input:
+        corpus=rules.world.output.corpus,
+        texts=[rules.world.output.demonstrations, rules.world.output.train],
+    output:
+        "<results>/tokenizer/manifest.json",
+    log:
+        "<logs>/tokenizer.log",
+    conda:
+        "../../envs/searchr2.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        vocab_size=config["model"]["vocab_size"],
+        out=subpath(output[0], parent=True),
+    shell:
+        "searchr2 tokenizer --corpus {input.corpus} --texts {input.texts}"
+        " --vocab-size {params.vocab_size} --out {params.out} &> {log}"
+
+
+rule base:
+    input:
+        config="<results>/config/base.json",
+        tokenizer=rules.tokenizer.output[0],
+        index=rules.index_world.output[0],
+        demonstrations=rules.world.output.demonstrations,
+    output:
+        manifest="<results>/base/manifest.json",
+        metrics="<results>/base/metrics.jsonl",
+    log:
+        "<logs>/base.log",
+    benchmark:
+        "<benchmarks>/base.tsv"
+    conda:
+        "../../envs/searchr2.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=1,
+    params:
+        tokenizer=subpath(input.tokenizer, parent=True),
+        index=subpath(input.index, parent=True),
+        out=subpath(output.manifest, parent=True),
+    shell:
+        "searchr2 base --config {input.config} --tokenizer {params.tokenizer}"
+        " --index {params.index} --demonstrations {input.demonstrations}"
+        " --out {params.out} &> {log}"

@@ -1,0 +1,93 @@
+"""What the rules share: names, places of checkpoints, one workflow at a time, the mirror."""
+
+import fcntl
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
+# A stage's output goes to its log; its progress bar finds the terminal, if there is one, at 3.
+PREFIX = "exec 3>&2; export SEARCHR2_PROGRESS_FD=3 OMP_WAIT_POLICY=passive; "
+ADVICE = """
+A stage failed: its log is above, and under results/logs. What is finished is kept.
+  snakemake --cores all results/table1.csv   goes on where this stopped, once the cause is gone
+  snakemake -n                               says what is left to do, and why
+  snakemake -np | grep searchr2              shows the stages as commands that can be typed by hand
+"""
+
+
+@functools.cache
+def hold(results):
+    """Hold the results folder while this process lives: the kernel lets go even of a killed one."""
+    Path(results).mkdir(parents=True, exist_ok=True)
+    lock = Path(results, ".lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError(f"another snakemake is at work in {results}/; let it finish") from None
+    return lock
+
+
+def mirror(config):
+    """Start the process that copies the record to MLflow; it outlives no workflow and holds none up."""
+    if not config["tracking"]["enabled"]:
+        return
+    log = Path(config["results"], "logs", "sync.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    follow = ["--results", config["results"], "--follow", "--parent", str(os.getpid())]
+    with log.open("a") as output:
+        subprocess.Popen(
+            ["searchr2", "sync", *follow],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def sets(config):
+    """The evaluation sets there are questions for, in the table's order."""
+    named = config["data"]["questions"]
+    return [name for name in SETS if named is None or name in named]
+
+
+def files(config):
+    """The user's own files that the data stage reads."""
+    data = config["data"]
+    named = [
+        data["corpus"],
+        *(data["questions"] or {}).values(),
+        *(data["train"] or []),
+    ]
+    return [file for file in named if file]
+
+
+def model(config, name, seed=None):
+    """The folder (or hub id) of checkpoint ``name``."""
+    if name == "base":
+        return config["model"]["path"] or f"{config['results']}/base/model"
+    return f"{config['results']}/train/{name}/seed{seed}/model"
+
+
+def made(config, name, seed=None):
+    """The file that says checkpoint ``name`` is whole; none for one that the user brought."""
+    if name == "base" and config["model"]["path"]:
+        return []
+    return [str(Path(model(config, name, seed)).with_name("manifest.json"))]
+
+
+def seeds(config, name):
+    """The training seeds checkpoint ``name`` exists for."""
+    return [config["base"]["seed"]] if name == "base" else config["seeds"]
+
+
+def evaluations(config, file):
+    """``file`` of every evaluation in the table."""
+    return [
+        f"{config['results']}/evaluate/{name}/seed{seed}/{file}"
+        for name, row in config["rows"].items()
+        for seed in seeds(config, row["checkpoint"])
+    ]

@@ -1,0 +1,106 @@
+"""The config: checked before any work, then written out as one small file for each stage."""
+
+import difflib
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import update_config
+
+SCHEMA = json.loads(Path(workflow.source_path("../schema/config.schema.json")).read_text())
+OVERRIDABLE = SCHEMA["properties"]["runs"]["additionalProperties"]["propertyNames"]["enum"]
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+
+
+def problems(settings, prefix=()):
+    """A line for each wrong setting: its place, what is wrong and, of a name, the nearest right one."""
+    for error in Draft202012Validator(SCHEMA).iter_errors(settings):
+        cause = error.context[0] if error.context else error
+        place = [*prefix, *map(str, cause.absolute_path)]
+        if cause.validator != "additionalProperties":
+            yield f"{'.'.join(place)}: {cause.message}"
+            continue
+        known = cause.schema["properties"]
+        for key in [key for key in cause.instance if key not in known]:
+            near = difflib.get_close_matches(key, known, 1) or [f"one of {', '.join(known)}"]
+            yield f"{'.'.join([*place, key])}: no such setting; did you mean {near[0]}?"
+
+
+def check(config):
+    """Stop before any work where a setting is wrong or a name leads nowhere."""
+    wrong = list(problems(config))
+    if not wrong:
+        runs, rows = config.get("runs", {}), config.get("rows", {})
+        compared = {name for pair in config.get("compare", []) for name in pair}
+        for name, changes in runs.items():
+            wrong += problems(changes, ["runs", name])
+        for name in [*runs, *rows]:
+            if not re.fullmatch(NAME, name) or (name == "base" and name in runs):
+                wrong.append(f"{name!r} cannot name a run or a row")
+        for name, row in rows.items():
+            if (of := row.get("checkpoint", "base")) not in {"base", *runs}:
+                wrong.append(f"rows.{name}.checkpoint: {of!r} is not in runs")
+        wrong += [f"compare: {name!r} is not in rows" for name in sorted(compared - set(rows))]
+    if wrong:
+        raise WorkflowError("\n".join(f"config: {line}" for line in wrong))
+
+
+def pick(settings, *keys):
+    return {key: settings[key] for key in keys}
+
+
+def of_run(config, run):
+    """The settings of ``run``: the config's own with the run's changes."""
+    settings = deepcopy(dict(config))
+    update_config(settings, config["runs"].get(run, {}))
+    return settings
+
+
+def stages(config):
+    """Yield (stage, what it consumes and nothing else): it reruns when just that changes."""
+    yield "world", pick(config, "world")
+    yield "data", pick(config, "data")
+    yield "base", pick(config, "base", "model", "prompts", "rollout", "retrieval")
+    for run in config["runs"]:
+        settings = of_run(config, run)
+        for seed in config["seeds"]:
+            yield f"train/{run}/seed{seed}", {
+                "run": run,
+                "seed": seed,
+                "backbone": config["model"]["backbone"],
+                "retrieval_k": config["retrieval"]["k"],
+                "paths": {
+                    "model": model(config, "base"),
+                    "index": f"{config['results']}/index/task",
+                    "train": [f"{config['results']}/data/train.jsonl"],
+                    "validation": [f"{config['results']}/data/validation.jsonl"],
+                },
+                **pick(settings, *OVERRIDABLE),
+            }
+    for name, row in config["rows"].items():
+        yield f"evaluate/{name}", {
+            **pick(of_run(config, row["checkpoint"]), "prompts", "rollout", "refiner", "retrieval"),
+            "evaluation": pick(config["evaluation"], "batch_size", "refine"),
+        }
+    yield "table", {
+        **pick(config, "name", "rows", "compare", "seeds"),
+        "model": pick(config["model"], "backbone"),
+        "evaluation": pick(config["evaluation"], "bootstrap"),
+    }
+    yield "tracking", pick(config, "tracking")
+
+
+def write_settings(config):
+    """Bring the files under results/config up to date, touching only those that change."""
+    for stage, settings in stages(config):
+        path = Path(config["results"], "config", f"{stage}.json")
+        text = (
+            json.dumps(settings, indent=1, sort_keys=stage != "table") + "\n"
+        )  # rows have an order
+        if not path.is_file() or path.read_text() != text:
+            hold(config["results"])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)

@@ -1,0 +1,28 @@
+# Rolling checkpoints stand beside the outputs, in state/: Snakemake deletes what is declared
+# before a job starts and after it fails, and a run must be able to go on.
+rule train:
+    input:
+        made(config, "base"),
+        "<results>/index/task/manifest.json",
+        rules.data.output.train,
+        rules.data.output.validation,
+        config="<results>/config/train/{run}/seed{seed}.json",
+    output:
+        manifest="<results>/train/{run}/seed{seed}/manifest.json",
+        metrics="<results>/train/{run}/seed{seed}/metrics.jsonl",
+    log:
+        "<logs>/train/{run}/seed{seed}.log",
+    benchmark:
+        "<benchmarks>/train/{run}/seed{seed}.tsv"
+    priority: 1
+    conda:
+        "../../envs/searchr2.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=1,
+    params:
+        out=subpath(output.manifest, parent=True),
+    shell:
+        "searchr2 train --config {input.config} --out {params.out} &> {log}"
