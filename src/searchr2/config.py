@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from searchr2.files import UserError
 
@@ -57,6 +57,14 @@ class Data(Section):
     """Rows held out of ``train`` for validation (files only; the world makes its own split)."""
     max_questions: int | None = Field(None, ge=1)
     """Evaluate only the first so many questions of each set."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Data:
+        files = {"corpus": self.corpus, "questions": self.questions, "train": self.train}
+        missing = [name for name, value in files.items() if not value]
+        if missing and len(missing) < len(files):
+            raise ValueError(f"corpus, questions and train go together: no {' and no '.join(missing)}")
+        return self
 
 
 class Retrieval(Section):
@@ -111,6 +119,11 @@ class Base(Section):
     """Of the other queries, how many drop the first piece of the name; the rest are worse."""
     sound_share: float = Field(0.45, ge=0, le=1)
     """Refiner demonstrations over carefully searched attempts, most of which are sound."""
+
+    def role_shares(self) -> dict[str, float]:
+        """The share of each role; the Actor's is what the others leave."""
+        others = {"refiner": self.refiner_share, "rag": self.rag_share, "direct": self.direct_share}
+        return {"search": max(0.0, 1 - sum(others.values())), **others}
 
 
 class Prompts(Section):
@@ -299,10 +312,38 @@ class TableConfig(Section):
 
     name: str
     seeds: list[int] = Field(min_length=1)
-    evaluation: Evaluation
+    """Evaluations of a trained row."""
+    base_seed: int = Base().seed
+    """The one evaluation of a row of the base model."""
+    evaluation: Evaluation = Evaluation()
     rows: dict[str, Row]
     backbone: str
     compare: list[tuple[str, str]] = []
+
+
+class BaseConfig(Section):
+    """``searchr2 base --config``: the sections the base stage reads."""
+
+    base: Base = Base()
+    model: Model = Model()
+    prompts: Prompts = Prompts()
+    rollout: Rollout = Rollout()
+    retrieval: Retrieval = Retrieval()
+    deepspeed: Deepspeed = Deepspeed()
+
+
+class EvaluateConfig(Section):
+    """``searchr2 evaluate --config`` and ``searchr2 ask``: the sections they read."""
+
+    label: str = ""
+    backbone: str = ""
+    checkpoint: str = ""
+    """Name of the evaluated checkpoint in the record, e.g. ``train/search-r2/seed1``."""
+    prompts: Prompts = Prompts()
+    rollout: Rollout = Rollout()
+    retrieval: Retrieval = Retrieval()
+    refiner: Refiner = Refiner()
+    evaluation: Evaluation = Evaluation()
 
 
 def load(kind: type[Section], data: Any, source: str | Path) -> Any:

@@ -84,11 +84,12 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def write_manifest(folder: Path, about: dict[str, Any]) -> None:
-    """Record size and sha256 of every file under ``folder`` beside ``about``, in ``manifest.json``."""
+def write_manifest(folder: Path, about: dict[str, Any], below: str = ".") -> None:
+    """Record size and sha256 of every file under ``folder / below`` beside ``about``, in
+    ``folder / "manifest.json"``."""
     files = {
         str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(folder.rglob("*"))
+        for path in sorted((folder / below).rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
     write_json(folder / MANIFEST, {**about, "files": files})

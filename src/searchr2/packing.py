@@ -59,6 +59,16 @@ def flatten(trace: Trace, advantage: float, joint: bool) -> Iterator[Row]:
             yield _row((verdict.prompt, verdict.decision), advantage, Author.REFINER)
 
 
+def imitation(spans: Sequence[Span]) -> Row:
+    """A demonstration as a row for supervised training: loss on everything after the prompt.
+
+    Passages carry loss here: from scratch, a model learns to copy names by predicting them.
+    """
+    ids = tuple(token for span in spans for token in span.ids)
+    mask = tuple(span.author != Author.PROMPT for span in spans for _ in span.ids)
+    return Row(ids, mask, (0.0,) * len(ids), 1.0, spans[-1].author)
+
+
 def _row(spans: Iterable[Span], advantage: float, author: Author) -> Row:
     ids: list[int] = []
     mask: list[bool] = []

@@ -56,18 +56,21 @@ class Policy:
         batches: Iterable[B],
         loss: Callable[[torch.nn.Module, B], torch.Tensor],
         learning_rate: float,
-    ) -> float:
-        """One optimizer step on the sum of ``loss`` over micro-batches; returns the gradient's norm before
-        clipping. ``loss`` is already normalised by the whole mini-batch."""
+    ) -> tuple[float, float]:
+        """One optimizer step on the sum of ``loss`` over micro-batches; returns that sum and the gradient's
+        norm before clipping. ``loss`` is already normalised by the whole mini-batch."""
         self.engine.train()
+        total = 0.0
         for group in self.engine.optimizer.param_groups:
             group["lr"] = learning_rate
         for batch in batches:
-            self.engine.backward(loss(self.engine, batch), scale_wrt_gas=False)
+            value = loss(self.engine, batch)
+            total += float(value.detach())
+            self.engine.backward(value, scale_wrt_gas=False)
         own = self._local_grad_norm()
         self.engine.step()
         norm = self.engine.get_global_grad_norm()
-        return own if norm is None else float(norm)
+        return total, own if norm is None else float(norm)
 
     def save(self, folder: Path) -> None:
         """Weights and optimizer state, in DeepSpeed's own layout, under ``folder``."""

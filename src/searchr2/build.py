@@ -1,0 +1,87 @@
+"""From settings and folders to adapters: the one place that asks which kind."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from searchr2.config import Model, Retrieval, Reward
+from searchr2.files import MANIFEST, ArtifactError, read_json, verify_manifest
+from searchr2.ports import Judge, Retriever
+from searchr2.training.export import WEIGHTS
+
+
+def quiet() -> None:
+    """Keep transformers' own bars and notes off the terminal: ours are there."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    logging.basicConfig(format="%(levelname)s %(message)s")
+
+
+def weights_folder(checkpoint: str, rebuilt_by: str) -> str:
+    """Where a checkpoint's weights are: our own export, verified; any ``save_pretrained`` folder; or a hub id.
+
+    Raises ``ArtifactError`` naming what is missing or damaged, and ``rebuilt_by``.
+    """
+    folder = Path(checkpoint)
+    if (folder / MANIFEST).is_file() or (folder / WEIGHTS).is_dir():
+        verify_manifest(folder, rebuilt_by)
+        return str(folder / WEIGHTS)
+    if (folder / "config.json").is_file():
+        return str(folder)
+    if folder.exists() or checkpoint.startswith((".", "/")) or checkpoint.count("/") > 1:
+        raise ArtifactError(f"{folder}: no checkpoint here; {rebuilt_by}")
+    return checkpoint
+
+
+def load_model(weights: str) -> Any:
+    """A causal language model in fp32 on CPU, in its own precision on a GPU."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    gpu = torch.cuda.is_available()
+    model = AutoModelForCausalLM.from_pretrained(weights, dtype="auto" if gpu else torch.float32)
+    return model.to("cuda") if gpu else model
+
+
+def new_model(settings: Model, vocab_size: int, seed: int) -> Any:
+    """A Qwen2 with random weights, a function of ``seed``."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(seed)
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=vocab_size,
+            hidden_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
+            num_hidden_layers=settings.layers,
+            num_attention_heads=settings.heads,
+            num_key_value_heads=settings.kv_heads,
+            max_position_embeddings=settings.max_positions,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+def load_retriever(folder: Path) -> Retriever:
+    """The retriever whose index ``folder`` holds, as its manifest names it."""
+    path = folder / MANIFEST
+    kind = read_json(path).get("kind") if path.is_file() else Retrieval().kind
+    if kind == "bm25":
+        from searchr2.retrieval.bm25 import Bm25
+
+        return Bm25.load(folder)
+    raise ArtifactError(f"{path}: unknown kind of index {kind!r}")
+
+
+def make_judge(settings: Reward) -> Judge | None:
+    """The process reward's judge; ``None`` where the reward is EM alone."""
+    if not settings.process:
+        return None
+    from searchr2.judging import EvidenceJudge
+
+    return EvidenceJudge()

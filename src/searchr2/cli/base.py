@@ -1,0 +1,88 @@
+"""Train the small base model from scratch: a Qwen2 that knows the format, explores, and leaves room.
+
+It imitates demonstrations about training entities, searched for real in the world's index. Killed, the same
+command goes on from the newest checkpoint and ends with the same bytes.
+
+example:
+  searchr2 base --config results/config/base.json --tokenizer results/tokenizer \\
+      --index results/index/world --demonstrations results/world/demonstrations.jsonl --out results/base
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="resolved settings (JSON)")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer folder")
+    parser.add_argument("--index", type=Path, required=True, help="index of the world's corpus")
+    parser.add_argument("--demonstrations", type=Path, required=True, help="questions (JSONL)")
+    parser.add_argument("--out", type=Path, required=True, help="record folder to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    from searchr2.build import load_retriever, new_model, quiet
+    from searchr2.codec import Codec
+    from searchr2.config import BaseConfig, load
+    from searchr2.files import digest, read_json, sha256
+    from searchr2.prompts import load_prompts
+    from searchr2.questions import read_questions
+    from searchr2.tracking.record import Record
+    from searchr2.training import checkpoints
+    from searchr2.training.export import export
+    from searchr2.training.policy import Policy
+    from searchr2.training.supervised import imitate
+
+    quiet()
+    config: BaseConfig = load(BaseConfig, read_json(options.config), options.config)
+    codec = Codec.load(options.tokenizer)
+    inputs = {
+        "tokenizer": options.tokenizer / "manifest.json",
+        "index": options.index / "manifest.json",
+        "demonstrations": options.demonstrations,
+    }
+    identity = digest([config.model_dump(), {k: sha256(path) for k, path in inputs.items()}])
+    state = options.out / "state"
+    record = Record.open(
+        options.out,
+        name=f"base/{config.model.backbone}/seed{config.base.seed}",
+        stage="base",
+        tags={"method": "base", "backbone": config.model.backbone, "seed": config.base.seed},
+        config=config.model_dump(),
+        inputs=inputs,
+    )
+    with record:
+        prompts = load_prompts(config.prompts, codec)
+        questions = read_questions(options.demonstrations)
+        rows = demonstrate(config, questions, prompts, load_retriever(options.index))
+        model = new_model(config.model, codec.size, config.base.seed)
+        policy = Policy(model, config.deepspeed, max_grad_norm=1.0, weight_decay=0.01)
+        found = checkpoints.newest(state, identity)
+        if found:
+            policy.load(found[0])
+        start = found[1] if found else 0
+        record.rewind(start)
+        imitate(policy, rows, config.base, record, state, identity, start)
+        export(policy.model, options.tokenizer, options.out, {"stage": "base", "identity": identity})
+        policy.close()
+
+
+def demonstrate(config: Any, questions: Any, prompts: Any, retriever: Any) -> list[Any]:
+    """The base stage's rows: one demonstration a question, its role drawn by the config's shares."""
+    from searchr2.demonstrations import Demonstrator
+    from searchr2.driver import drive
+    from searchr2.packing import imitation
+    from searchr2.randomness import generator, stage_key
+
+    shares = config.base.role_shares()
+    demonstrator = Demonstrator(prompts, config.rollout, config.base)
+    procedures = []
+    for index, question in enumerate(questions):
+        rng = generator(*stage_key(config.base.seed, "demonstrations"), index)
+        role = str(rng.choice(list(shares), p=list(shares.values())))
+        procedures.append(demonstrator.show(question, role, rng))
+    shown = drive(procedures, None, retriever, config.retrieval.k)
+    return [imitation(demonstration.spans) for demonstration in shown]

@@ -1,0 +1,112 @@
+"""Train one run with GRPO: Search-R1 (no Meta-Refiner, EM reward), Search-R2, and what lies between.
+
+The config names the run's settings and what it reads; the workflow writes one for every entry of ``runs:``.
+Killed at any moment, the same command goes on from the newest checkpoint and ends with the same bytes.
+
+example:
+  searchr2 train --config results/config/train/search-r2-seed1.json --out results/train/search-r2/seed1
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, help="a resolved run (JSON)")
+    parser.add_argument("--out", type=Path, required=True, help="record folder to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    from searchr2.build import quiet, weights_folder
+    from searchr2.config import TrainConfig, load
+    from searchr2.files import digest, read_json, sha256
+    from searchr2.tracking.record import Record
+    from searchr2.training.export import export
+
+    quiet()
+    config: TrainConfig = load(TrainConfig, read_json(options.config), options.config)
+    weights = weights_folder(config.paths.model, "`snakemake --forcerun base` rebuilds it")
+    paths = [*config.paths.train, *config.paths.validation]
+    inputs = {path: Path(path) for path in paths}
+    inputs["index"] = Path(config.paths.index, "manifest.json")
+    inputs["model"] = Path(weights, "config.json")
+    if (manifest := Path(config.paths.model, "manifest.json")).is_file():
+        inputs["model"] = manifest
+    known = {name: sha256(path) for name, path in inputs.items() if path.is_file()}
+    identity = digest([config.model_dump(), known])
+    record = Record.open(
+        options.out,
+        name=f"train/{config.run}/{config.backbone}/seed{config.seed}",
+        stage="train",
+        tags={"method": config.run, "backbone": config.backbone, "seed": config.seed},
+        config=config.model_dump(),
+        inputs=inputs,
+    )
+    with record:
+        trainer = assemble(config, weights)
+        optimise(trainer, record, options.out / "state", identity)
+        about = {"stage": "train", "run": config.run, "seed": config.seed, "identity": identity}
+        export(trainer.policy.model, Path(weights), options.out, about)
+        trainer.policy.close()
+
+
+def assemble(config: Any, weights: str) -> Any:
+    """The trainer of a run with its adapters."""
+    import copy
+
+    from searchr2.build import load_model, load_retriever, make_judge
+    from searchr2.codec import Codec
+    from searchr2.engines.local import LocalEngine
+    from searchr2.prompts import load_prompts
+    from searchr2.questions import read_questions
+    from searchr2.training.loop import Trainer
+    from searchr2.training.policy import Policy
+
+    codec = Codec.load(weights)
+    model = load_model(weights)
+    reference = copy.deepcopy(model).eval().requires_grad_(False)
+    policy = Policy(model, config.deepspeed, config.grpo.max_grad_norm)
+    prompts = load_prompts(config.prompts, codec)
+    questions = [q for path in config.paths.train for q in read_questions(Path(path))]
+    fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= config.rollout.max_prompt_tokens]
+    return Trainer(
+        config=config,
+        policy=policy,
+        reference=reference,
+        engine=LocalEngine(policy.model, codec),
+        retriever=load_retriever(Path(config.paths.index)),
+        judge=make_judge(config.reward),
+        prompts=prompts,
+        questions=fitting,
+        validation=[q for path in config.paths.validation for q in read_questions(Path(path))],
+    )
+
+
+def optimise(trainer: Any, record: Any, state: Path, identity: str) -> None:
+    """Every step from the newest checkpoint on, with its record, validation and checkpoints."""
+    from searchr2 import progress
+    from searchr2.training import checkpoints
+
+    settings, policy = trainer.config.grpo, trainer.policy
+    found = checkpoints.newest(state, identity)
+    if found:
+        policy.load(found[0])
+    start = found[1] if found else 0
+    record.rewind(start)
+    if start == 0:
+        record.log(trainer.validate(), 0)
+    bar = progress.bar(settings.steps, trainer.config.run, "steps", done=start)
+    for step in range(start, settings.steps):
+        metrics = trainer.step(step)
+        done = step + 1
+        if done % settings.validate_every == 0 or done == settings.steps:
+            metrics |= trainer.validate()
+        record.log(metrics, done)
+        if done % settings.checkpoint_every == 0:
+            checkpoints.save(state, done, policy.save, {"identity": identity})
+        bar.update()
+        bar.set_postfix(em=f"{metrics['rollout/em']:.2f}", reward=f"{metrics['reward/mean']:.2f}")
+    bar.close()

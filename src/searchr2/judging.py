@@ -1,0 +1,31 @@
+"""Judges of the process reward: how many of a trajectory's collections were useful (Appendix K)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from searchr2.trajectory import Collection, Question
+
+
+class EvidenceJudge:
+    """ports.Judge from gold supporting titles: a collection counts when it brings NEW gold evidence.
+
+    Irrelevant collections and those that only repeat earlier ones count nothing, as in Appendix K. No
+    verdict (``None``) where the data set names no supporting titles.
+    """
+
+    def count(
+        self, items: Sequence[tuple[Question, tuple[Collection, ...]]]
+    ) -> list[int | None]:
+        return [self._useful(question, collections) for question, collections in items]
+
+    def _useful(self, question: Question, collections: tuple[Collection, ...]) -> int | None:
+        if question.supporting_titles is None:
+            return None
+        missing = set(question.supporting_titles)
+        useful = 0
+        for collection in collections:
+            new = missing & {document.title for document in collection}
+            useful += bool(new)
+            missing -= new
+        return useful

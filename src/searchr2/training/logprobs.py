@@ -1,0 +1,54 @@
+"""Log-probabilities of a batch's tokens under a model: what every loss here is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from searchr2.packing import Batch
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A ``Batch`` on the model's device, shifted so that column t predicts token t + 1: (B, T - 1)."""
+
+    ids_BT: torch.Tensor
+    valid_BT: torch.Tensor
+    loss_BT: torch.Tensor
+    old_logp_BT: torch.Tensor
+    advantage_B: torch.Tensor
+
+
+def tensors(batch: Batch, device: torch.device) -> Tensors:
+    """Arrays to tensors; ``ids_BT`` and ``valid_BT`` keep all T columns, the others drop the first."""
+    return Tensors(
+        ids_BT=torch.from_numpy(batch.ids_BT).to(device),
+        valid_BT=torch.from_numpy(batch.valid_BT).to(device),
+        loss_BT=torch.from_numpy(batch.loss_BT[:, 1:]).to(device),
+        old_logp_BT=torch.from_numpy(batch.old_logp_BT[:, 1:]).to(device),
+        advantage_B=torch.from_numpy(batch.advantage_B).to(device),
+    )
+
+
+def token_logprobs(
+    model: torch.nn.Module, batch: Tensors, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p of each trained token (B, T - 1), 0 elsewhere, in nats at ``temperature``; and the summed
+    entropy of those tokens' distributions (0-d, no gradient)."""
+    kept = batch.loss_BT.any(dim=0).nonzero().squeeze(1)  # project onto the vocabulary only where needed
+    logits = model(
+        input_ids=batch.ids_BT,
+        attention_mask=batch.valid_BT.long(),
+        use_cache=False,
+        logits_to_keep=kept,
+    ).logits
+    logits_NV = logits[batch.loss_BT[:, kept]].float() / (temperature or 1.0)
+    logp_NV = torch.log_softmax(logits_NV, dim=-1)
+    target_N = batch.ids_BT[:, 1:][batch.loss_BT]
+    logp_N = logp_NV.gather(1, target_N[:, None]).squeeze(1)
+    with torch.no_grad():
+        entropy = -(logp_NV.exp() * logp_NV).sum()
+    logp_BT = torch.zeros_like(batch.old_logp_BT).masked_scatter(batch.loss_BT, logp_N)
+    return logp_BT, entropy
+

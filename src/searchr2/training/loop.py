@@ -1,0 +1,178 @@
+"""The training loop: roll out, reward, compare within groups, update, look (section 3.4).
+
+A step is a function of the weights and of (seed, step): its questions, samples and cuts need no history,
+so resuming replays nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from searchr2.actor import Actor
+from searchr2.answers import exact_match
+from searchr2.config import Grpo, TrainConfig
+from searchr2.driver import drive
+from searchr2.grpo import Terms, advantages, surrogate
+from searchr2.packing import Row, flatten, micro_batches
+from searchr2.ports import Engine, Judge, Retriever
+from searchr2.prompts import PromptBook
+from searchr2.randomness import generator, stage_key
+from searchr2.refiner import MetaRefiner
+from searchr2.rewards import score
+from searchr2.training.logprobs import Tensors, tensors, token_logprobs
+from searchr2.training.metrics import Rollout, describe, mean
+from searchr2.training.policy import Policy
+from searchr2.trajectory import Question, Trajectory
+
+
+@dataclass
+class Trainer:
+    """One GRPO run. Adapters are handed in; nothing here knows their kind."""
+
+    config: TrainConfig
+    policy: Policy
+    reference: torch.nn.Module
+    engine: Engine
+    retriever: Retriever
+    judge: Judge | None
+    prompts: PromptBook
+    questions: Sequence[Question]
+    validation: Sequence[Question]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def step(self, step: int) -> dict[str, float | None]:
+        """Step number ``step`` (from 0): returns its metrics."""
+        self.seconds, began = {}, time.perf_counter()
+        questions = self.pick(step)
+        rollouts = self.roll_out(questions, step)
+        rows = self.rows(rollouts)
+        update = self.update(rows, step)
+        total = time.perf_counter() - began
+        return {
+            **describe(rollouts, self.config.grpo.group_size),
+            **update,
+            **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
+            "time/step": total,
+            "time/tokens_per_second": sum(len(row.ids) for row in rows) / total,
+        }
+
+    def pick(self, step: int) -> list[Question]:
+        """The questions of a step: epoch after epoch, each a permutation named by (seed, epoch)."""
+        size, count = self.config.grpo.prompts_per_step, len(self.questions)
+        places = [divmod(step * size + i, count) for i in range(size)]
+        key = stage_key(self.config.seed, "train-order")
+        orders = {epoch: generator(*key, epoch).permutation(count) for epoch, _ in places}
+        return [self.questions[orders[epoch][offset]] for epoch, offset in places]
+
+    def roll_out(self, questions: Sequence[Question], step: int) -> list[Rollout]:
+        """G augmented traces of each question from q, groups in a row, with their rewards."""
+        began = time.perf_counter()
+        actor = Actor(self.prompts, self.config.rollout, self.config.rollout.temperature)
+        refiner = MetaRefiner(actor, self.config.refiner)
+        group = [q for q in questions for _ in range(self.config.grpo.group_size)]
+        key = (*stage_key(self.config.seed, "rollout"), step)
+        traces = drive(
+            [refiner.roll_out(q, (*key, i)) for i, q in enumerate(group)],
+            self.engine,
+            self.retriever,
+            self.config.retrieval_k,
+        )
+        self.seconds["rollout"] = time.perf_counter() - began
+        rewards = score([(q, t.final) for q, t in zip(group, traces, strict=True)], self.judge)
+        self.seconds["reward"] = time.perf_counter() - began - self.seconds["rollout"]
+        return [
+            Rollout(q, trace, reward, exact_match(trace.draft.answer, q.golden_answers))
+            for q, trace, reward in zip(group, traces, rewards, strict=True)
+        ]
+
+    def rows(self, rollouts: Sequence[Rollout]) -> list[Row]:
+        """Advantages within each group, then the rows that train."""
+        size = self.config.grpo.group_size
+        rows: list[Row] = []
+        for start in range(0, len(rollouts), size):
+            group = rollouts[start : start + size]
+            for rollout, advantage in zip(
+                group, advantages([r.reward.total for r in group]), strict=True
+            ):
+                rows.extend(flatten(rollout.trace, advantage, self.config.refiner.joint))
+        return rows
+
+    def update(self, rows: Sequence[Row], step: int) -> dict[str, float | None]:
+        """``updates_per_step`` optimizer steps over the rows; metrics are token means over all of them."""
+        began, settings = time.perf_counter(), self.config.grpo
+        rate = learning_rate(settings, step)
+        shares = [rows[i :: settings.updates_per_step] for i in range(settings.updates_per_step)]
+        sums: dict[str, float] = {}
+        norms: list[float] = []
+        for share in shares:
+            batches = list(micro_batches(share, settings.micro_batch_tokens))
+            count = sum(batch.loss_tokens for batch in batches)
+            loss = partial(self._loss, count=count, sums=sums)
+            parts = (tensors(batch, self.policy.device) for batch in batches)
+            _, norm = self.policy.update(parts, loss, rate)
+            norms.append(norm)
+        self.engine.refresh()
+        self.seconds["update"] = time.perf_counter() - began
+        tokens = sum(sum(row.mask) for row in rows)
+        means: dict[str, float | None] = {key: value / tokens for key, value in sums.items()}
+        return {**means, "policy/grad_norm": mean(norms), "policy/learning_rate": rate}
+
+    def _loss(
+        self, model: Any, batch: Tensors, count: int, sums: dict[str, float]
+    ) -> torch.Tensor:
+        """The mini-batch's share of Eq. 2 for one micro-batch; adds to the token ``sums`` it reports."""
+        temperature = self.config.rollout.temperature
+        with torch.no_grad():
+            reference_BT, _ = token_logprobs(self.reference, batch, temperature)
+        logp_BT, entropy = token_logprobs(model, batch, temperature)
+        terms = surrogate(
+            logp_BT,
+            batch.old_logp_BT,
+            reference_BT,
+            batch.advantage_B,
+            batch.loss_BT,
+            self.config.grpo,
+        )
+        for key, value in _reported(terms, entropy).items():
+            sums[key] = sums.get(key, 0.0) + value
+        return terms.loss / count
+
+    def validate(self) -> dict[str, float | None]:
+        """Greedy EM of the Actor alone on the validation questions (section 5.5)."""
+        began = time.perf_counter()
+        actor = Actor(self.prompts, self.config.rollout, temperature=0.0)
+        starts = [Trajectory(self.prompts.actor(q.text)) for q in self.validation]
+        key = stage_key(self.config.seed, "validation")
+        trajectories = drive(
+            [actor.roll_out(y, (*key, i)) for i, y in enumerate(starts)],
+            self.engine,
+            self.retriever,
+            self.config.retrieval_k,
+        )
+        right = [
+            exact_match(y.answer, q.golden_answers)
+            for q, y in zip(self.validation, trajectories, strict=True)
+        ]
+        return {"validation/em": mean(right), "time/validation": time.perf_counter() - began}
+
+
+def _reported(terms: Terms, entropy: torch.Tensor) -> dict[str, float]:
+    return {
+        "policy/loss": float(terms.loss.detach()),
+        "policy/clip_share": float(terms.clipped),
+        "policy/kl": float(terms.kl),
+        "policy/sampler_gap": float(terms.sampler_gap),
+        "policy/entropy": float(entropy),
+    }
+
+
+def learning_rate(settings: Grpo, step: int) -> float:
+    """Linear warm-up over ``warmup_ratio`` of the steps, constant after (Appendix E)."""
+    warmup = max(1, round(settings.warmup_ratio * settings.steps))
+    return settings.learning_rate * min(1.0, (step + 1) / warmup)

@@ -1,0 +1,66 @@
+"""What is logged of a step's rollouts (docs/metrics.md defines every key)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+
+from searchr2.rewards import Reward
+from searchr2.trajectory import Question, Trace
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One rewarded trace: ``draft`` is the reward's outcome (EM) of the Actor's own, unrefined draft."""
+
+    question: Question
+    trace: Trace
+    reward: Reward
+    draft: float
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """The mean, or ``None`` of nothing: absent is never 0."""
+    return fmean(values) if values else None
+
+
+def describe(rollouts: Sequence[Rollout], group_size: int) -> dict[str, float | None]:
+    """Reward, rollout and refiner metrics of one step."""
+    rewards = [r.reward.total for r in rollouts]
+    groups = [rewards[i : i + group_size] for i in range(0, len(rewards), group_size)]
+    finals = [r.trace.final for r in rollouts]
+    process = [r.reward.process for r in rollouts if r.reward.process is not None]
+    written = [sum(len(step.action.ids) for step in y.steps) for y in finals]
+    return {
+        "reward/mean": mean(rewards),
+        "reward/std": pstdev(rewards),
+        "reward/process": mean(process),
+        "reward/equal_groups": mean([float(max(g) == min(g)) for g in groups]),
+        "rollout/em": mean([r.reward.outcome for r in rollouts]),
+        "rollout/em_draft": mean([r.draft for r in rollouts]),
+        "rollout/answered": mean([float(y.answer is not None) for y in finals]),
+        "rollout/turns": mean([len(y.steps) for y in finals]),
+        "rollout/searches": mean([len(y.collections) for y in finals]),
+        "rollout/response_tokens": mean(written),
+        **_refiner(rollouts),
+    }
+
+
+def _refiner(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
+    judged = [r for r in rollouts if r.trace.verdicts]
+    if not judged:
+        return {}
+    revised = [r for r in judged if r.trace.revised]
+    right = [r for r in judged if r.draft]
+    wrong = [r for r in judged if not r.draft]
+    cuts = [v.choice for r in judged for v in r.trace.verdicts if not v.accepts]
+    named = {f"refiner/cut_at_step_{i}": cuts.count(i) / len(cuts) for i in sorted(set(cuts))}
+    return {
+        "refiner/revised": len(revised) / len(judged),
+        "refiner/accept_right": mean([float(not r.trace.revised) for r in right]),
+        "refiner/accept_wrong": mean([float(not r.trace.revised) for r in wrong]),
+        "refiner/regain": mean([r.reward.outcome - r.draft for r in revised]),
+        "refiner/lift": mean([r.reward.outcome - r.draft for r in judged]),
+        **named,
+    }
