@@ -9,8 +9,12 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
-# A stage's output goes to its log; its progress bar finds the terminal, if there is one, at 3.
-PREFIX = "exec 3>&2; export SEARCHR2_PROGRESS_FD=3 OMP_WAIT_POLICY=passive; "
+# A stage's output goes to its log, but its progress bar finds the terminal, if there is one, at 3.
+# It replaces its shell, so that it is our child and notices (searchr2.cli.main) when we are killed.
+PREFIX = (
+    f"exec 3>&2; export SEARCHR2_PROGRESS_FD=3 SEARCHR2_PARENT={os.getpid()}"
+    " OMP_WAIT_POLICY=passive; exec "
+)
 ADVICE = """
 A stage failed: its log is above, and under results/logs. What is finished is kept.
   snakemake --cores all results/table1.csv   goes on where this stopped, once the cause is gone
@@ -65,18 +69,21 @@ def files(config):
     return [file for file in named if file]
 
 
-def model(config, name, seed=None):
-    """The folder (or hub id) of checkpoint ``name``."""
-    if name == "base":
-        return config["model"]["path"] or f"{config['results']}/base/model"
-    return f"{config['results']}/train/{name}/seed{seed}/model"
+def record(name, seed):
+    """The record folder of checkpoint ``name``, below results."""
+    return "base" if name == "base" else f"train/{name}/seed{seed}"
+
+
+def checkpoint(config, name, seed=None):
+    """What checkpoint ``name`` is read from: its record, or the folder or hub id the user brought."""
+    own = config["model"]["path"] if name == "base" else None
+    return own or f"{config['results']}/{record(name, seed)}"
 
 
 def made(config, name, seed=None):
     """The file that says checkpoint ``name`` is whole; none for one that the user brought."""
-    if name == "base" and config["model"]["path"]:
-        return []
-    return [str(Path(model(config, name, seed)).with_name("manifest.json"))]
+    own = name == "base" and config["model"]["path"]
+    return [] if own else [f"{checkpoint(config, name, seed)}/manifest.json"]
 
 
 def seeds(config, name):

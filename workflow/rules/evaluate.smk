@@ -1,7 +1,7 @@
 rule evaluate:
     input:
         lambda wildcards: made(config, config["rows"][wildcards.row]["checkpoint"], wildcards.seed),
-        config="<results>/config/evaluate/{row}.json",
+        config="<results>/config/evaluate/{row}/seed{seed}.json",
         index=rules.index_task.output[0],
         questions=rules.data.output.questions,
     output:
@@ -20,7 +20,7 @@ rule evaluate:
         gpu=1,
     params:
         method=lambda wildcards: config["rows"][wildcards.row]["method"],
-        checkpoint=lambda wildcards: model(
+        checkpoint=lambda wildcards: checkpoint(
             config, config["rows"][wildcards.row]["checkpoint"], wildcards.seed
         ),
         index=subpath(input.index, parent=True),

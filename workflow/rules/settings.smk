@@ -63,7 +63,7 @@ def stages(config):
     """Yield (stage, what it consumes and nothing else): it reruns when just that changes."""
     yield "world", pick(config, "world")
     yield "data", pick(config, "data")
-    yield "base", pick(config, "base", "model", "prompts", "rollout", "retrieval")
+    yield "base", pick(config, "base", "model", "prompts", "rollout", "retrieval", "deepspeed")
     for run in config["runs"]:
         settings = of_run(config, run)
         for seed in config["seeds"]:
@@ -73,7 +73,7 @@ def stages(config):
                 "backbone": config["model"]["backbone"],
                 "retrieval_k": config["retrieval"]["k"],
                 "paths": {
-                    "model": model(config, "base"),
+                    "model": checkpoint(config, "base"),
                     "index": f"{config['results']}/index/task",
                     "train": [f"{config['results']}/data/train.jsonl"],
                     "validation": [f"{config['results']}/data/validation.jsonl"],
@@ -81,13 +81,21 @@ def stages(config):
                 **pick(settings, *OVERRIDABLE),
             }
     for name, row in config["rows"].items():
-        yield f"evaluate/{name}", {
-            **pick(of_run(config, row["checkpoint"]), "prompts", "rollout", "refiner", "retrieval"),
-            "evaluation": pick(config["evaluation"], "batch_size", "refine"),
-        }
+        settings = of_run(config, row["checkpoint"])
+        refiner = ["refiner"] if config["evaluation"]["refine"] else []
+        for seed in seeds(config, row["checkpoint"]):
+            yield f"evaluate/{name}/seed{seed}", {
+                "backbone": config["model"]["backbone"],
+                "checkpoint": (
+                    record(row["checkpoint"], seed) if made(config, row["checkpoint"], seed) else ""
+                ),
+                "evaluation": pick(config["evaluation"], "batch_size", "refine"),
+                **pick(settings, "prompts", "rollout", "retrieval", *refiner),
+            }
     yield "table", {
         **pick(config, "name", "rows", "compare", "seeds"),
-        "model": pick(config["model"], "backbone"),
+        "backbone": config["model"]["backbone"],
+        "base_seed": config["base"]["seed"],
         "evaluation": pick(config["evaluation"], "bootstrap"),
     }
     yield "tracking", pick(config, "tracking")
@@ -97,9 +105,8 @@ def write_settings(config):
     """Bring the files under results/config up to date, touching only those that change."""
     for stage, settings in stages(config):
         path = Path(config["results"], "config", f"{stage}.json")
-        text = (
-            json.dumps(settings, indent=1, sort_keys=stage != "table") + "\n"
-        )  # rows have an order
+        in_order = stage == "table"  # of its rows; elsewhere moving a line changes nothing
+        text = json.dumps(settings, indent=1, sort_keys=not in_order) + "\n"
         if not path.is_file() or path.read_text() != text:
             hold(config["results"])
             path.parent.mkdir(parents=True, exist_ok=True)
