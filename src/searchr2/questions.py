@@ -13,7 +13,7 @@ from searchr2.trajectory import Question
 def read_questions(path: Path, dataset: str | None = None) -> list[Question]:
     """The questions of a file in its order.
 
-    A row's set is its own ``dataset``, else the argument, else the file's stem. Raises
+    Their set is the argument, else the row's own ``dataset``, else the file's stem. Raises
     ``DataError`` (file, line, reason) at a row that cannot be used, at an id met before in the same
     set, and where the file holds no question.
     """
@@ -21,7 +21,7 @@ def read_questions(path: Path, dataset: str | None = None) -> list[Question]:
     seen: set[tuple[str, str]] = set()
     for number, row in read_jsonl(path):
         try:
-            question = parse_question(row, dataset or path.stem)
+            question = parse_question(row, dataset or row.get("dataset", path.stem))
         except ValueError as error:
             raise DataError(f"{path}:{number}: {error}") from None
         if (question.dataset, question.id) in seen:
@@ -47,12 +47,22 @@ def parse_question(row: dict[str, Any], dataset: str) -> Question:
         raise ValueError('"golden_answers" must hold strings that are not empty')
     if not isinstance(metadata, dict):
         raise ValueError('"metadata" must be an object')
-    named = row.get("dataset", dataset)
-    if not isinstance(named, str):
+    if not isinstance(dataset, str):
         raise ValueError('"dataset" must be a string')
     return Question(
-        str(id_), named, text.strip(), tuple(golds), supporting_titles(metadata), metadata
+        str(id_), dataset, text.strip(), tuple(golds), supporting_titles(metadata), metadata
     )
+
+
+def question_row(question: Question) -> dict[str, Any]:
+    """The row that ``parse_question`` reads the question from."""
+    return {
+        "id": question.id,
+        "question": question.text,
+        "golden_answers": list(question.golden_answers),
+        "dataset": question.dataset,
+        "metadata": question.metadata,
+    }
 
 
 def supporting_titles(metadata: dict[str, Any]) -> tuple[str, ...] | None:

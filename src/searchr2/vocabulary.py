@@ -31,7 +31,7 @@ CHATML = (
 def train_tokenizer(
     corpora: Sequence[Path], questions: Sequence[Path], vocab_size: int, out: Path
 ) -> int:
-    """Write a transformers tokenizer and its manifest under ``out``; returns how many ids it has."""
+    """Write a transformers tokenizer and its manifest under ``out``; returns its number of ids."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,0 +1,29 @@
+"""Check and split the passages and questions a config names.
+
+FILE is JSON, {"data": {...}}, with the keys of config.yaml's section ``data``; where they are null
+the files of WORLD are taken. Under DIR come corpus.jsonl (a link to your own corpus),
+questions/<set>.jsonl, train.jsonl and validation.jsonl. A row that cannot be used is named by file
+and line.
+
+example: searchr2 data --config results/config/data.json --world results/world --out results/data
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--world", type=Path, required=True, metavar="WORLD")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def run(options: argparse.Namespace) -> None:
+    from searchr2.config import DataConfig, load
+    from searchr2.data import prepare
+    from searchr2.files import read_json
+
+    settings = load(DataConfig, read_json(options.config), options.config)
+    prepare(settings.data, options.world, options.out)
