@@ -7,14 +7,14 @@ which is the mean of all seven.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from numpy.typing import NDArray
 
-from searchr2.config import SETS, Row, TableConfig
+from searchr2.config import SETS, TableConfig
 from searchr2.files import ArtifactError, DataError
 from searchr2.predictions import read_predictions
 from searchr2.statistics import bootstrap, macro_average, mcnemar, paired_bootstrap
@@ -26,12 +26,14 @@ DIFFERENCES = ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
 def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFrame]:
     """The scores of each row of ``config`` from ``<evaluations>/<row>/seed<N>/predictions.jsonl``.
 
-    A trained row needs every seed. The base model has no training seed, so a row of it needs one
-    evaluation. Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a
-    row answered different questions.
+    A trained row has one evaluation a training seed, a row of the base model has one in all.
+    Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a row answered
+    different questions.
     """
     return {
-        name: _row_scores(evaluations / name, row, config.seeds)
+        name: _row_scores(
+            evaluations / name, [config.base_seed] if row.checkpoint == "base" else config.seeds
+        )
         for name, row in config.rows.items()
     }
 
@@ -94,13 +96,8 @@ def to_csv(table: pd.DataFrame) -> str:
     return table.to_csv(index=False, float_format="%.1f", lineterminator="\n")
 
 
-def _row_scores(folder: Path, row: Row, seeds: list[int]) -> pd.DataFrame:
-    paths = {seed: folder / f"seed{seed}" / "predictions.jsonl" for seed in seeds}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing and (row.checkpoint != "base" or len(missing) == len(paths)):
-        raise ArtifactError(f"{missing[0]}: missing; `snakemake --forcerun evaluate` rebuilds it")
-    present = [(seed, path) for seed, path in paths.items() if path not in missing]
-    frame = pd.concat([_seed_scores(path, seed) for seed, path in present])
+def _row_scores(folder: Path, seeds: Sequence[int]) -> pd.DataFrame:
+    frame = pd.concat([_seed_scores(folder / f"seed{seed}", seed) for seed in seeds])
     scores = frame.pivot(index=["dataset", "id"], columns="seed", values="em")
     if scores.isna().to_numpy().any():
         dataset, question = scores.index[scores.isna().any(axis=1)][0]
@@ -108,7 +105,10 @@ def _row_scores(folder: Path, row: Row, seeds: list[int]) -> pd.DataFrame:
     return scores
 
 
-def _seed_scores(path: Path, seed: int) -> pd.DataFrame:
+def _seed_scores(folder: Path, seed: int) -> pd.DataFrame:
+    path = folder / "predictions.jsonl"
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing; `snakemake --forcerun evaluate` rebuilds it")
     rows = [(row.dataset, row.id, seed, row.em) for row in read_predictions(path)]
     frame = pd.DataFrame(rows, columns=["dataset", "id", "seed", "em"])
     for _, strange in frame[~frame["dataset"].isin(SETS)].iterrows():

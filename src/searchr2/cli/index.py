@@ -30,15 +30,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2.files import read_jsonl, sha256
+    from collections.abc import Iterator
+
+    from searchr2 import progress
+    from searchr2.corpus import read_corpus
+    from searchr2.files import DataError, sha256
     from searchr2.retrieval import bm25
+    from searchr2.trajectory import Document
 
-    def passages():
-        for _, row in read_jsonl(options.corpus):
-            title, _, text = row["contents"].partition("\n")
-            yield row["id"], title.strip('"'), text
+    if not options.corpus.is_file():
+        raise DataError(f"{options.corpus}: no such file")
 
-    count = bm25.build(
-        options.out, passages(), options.k1, options.b, {"corpus_sha256": sha256(options.corpus)}
-    )
+    def passages() -> Iterator[Document]:
+        with options.corpus.open("rb") as file:
+            bar = progress.bar(sum(1 for _ in file), "index", "passages")
+        for passage in read_corpus(options.corpus):
+            bar.update()
+            yield passage
+        bar.close()
+
+    about = {"corpus_sha256": sha256(options.corpus)}
+    count = bm25.build(options.out, passages(), options.k1, options.b, about)
     print(f"{options.out}: {count} passages")

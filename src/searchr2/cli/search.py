@@ -15,16 +15,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", help="words to look for")
     parser.add_argument("--index", type=Path, required=True, help="an index folder")
     parser.add_argument(
-        "--k", type=int, default=Retrieval().k, help="passages at most (%(default)s)"
+        "--k", type=depth, default=Retrieval().k, help="passages at most (%(default)s)"
     )
 
 
 def run(options: argparse.Namespace) -> None:
     import json
 
-    from searchr2.retrieval.bm25 import Bm25
+    from searchr2.build import load_retriever
 
-    [documents] = Bm25.load(options.index).search([options.query], options.k)
+    [documents] = load_retriever(options.index).search([options.query], options.k)
     for rank, document in enumerate(documents, start=1):
         row = {
             "rank": rank,
@@ -34,3 +34,10 @@ def run(options: argparse.Namespace) -> None:
             "text": document.text,
         }
         print(json.dumps(row, ensure_ascii=False))
+
+
+def depth(text: str) -> int:
+    """A number of passages, at least one; ``ValueError`` is argparse's way to refuse."""
+    if (k := int(text)) < 1:
+        raise ValueError
+    return k

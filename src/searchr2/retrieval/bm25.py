@@ -38,20 +38,15 @@ from searchr2.trajectory import Collection, Document
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG on import
 
-REBUILT_BY = "`snakemake --forcerun index` rebuilds it"
 HASH_LIMIT = 1 << 30
 """Bytes up to which opening an index verifies sha256; above it, sizes alone."""
 _PASSAGES, _OFFSETS = "passages.jsonl", "offsets.npy"
 
 
 def build(
-    folder: Path,
-    passages: Iterable[tuple[str, str, str]],
-    k1: float,
-    b: float,
-    about: dict[str, Any],
+    folder: Path, passages: Iterable[Document], k1: float, b: float, about: dict[str, Any]
 ) -> int:
-    """Index ``passages`` (id, title, text) into ``folder``; returns their number.
+    """Index ``passages`` into ``folder``; returns their number.
 
     ``about`` is recorded in the manifest. The index is made in a folder beside and renamed, so a
     killed build leaves ``folder`` as it was. Raises ``DataError`` where there is nothing to index,
@@ -87,15 +82,15 @@ def _refuse_strangers(folder: Path) -> None:
             raise DataError(f"{path}: not part of an index; give --out a folder of its own")
 
 
-def _write_passages(folder: Path, passages: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+def _write_passages(folder: Path, passages: Iterable[Document]) -> Iterator[str]:
     """Yield the words to index of each passage; when all are consumed, both files are on disk."""
     offsets = [0]
     with (folder / _PASSAGES).open("wb") as file:
-        for identifier, title, text in passages:
-            row = {"id": identifier, "title": title, "text": text}
+        for passage in passages:
+            row = {"id": passage.id, "title": passage.title, "text": passage.text}
             line = json.dumps(row, ensure_ascii=False) + "\n"
             offsets.append(offsets[-1] + file.write(line.encode()))
-            yield f"{title}\n{text}"
+            yield f"{passage.title}\n{passage.text}"
     np.save(folder / _OFFSETS, np.asarray(offsets, dtype=np.int64))
 
 
@@ -110,9 +105,11 @@ class Bm25:
     @classmethod
     def load(cls, folder: Path) -> Bm25:
         """Open an index; raises ``ArtifactError`` where a file is missing or damaged."""
-        manifest = verify_manifest(folder, REBUILT_BY, hash_limit=HASH_LIMIT)
+        name = folder.resolve().name  # results/index/<name> is made by the rule index_<name>
+        rebuilt_by = f"`snakemake --forcerun index_{name}` or `searchr2 index` rebuilds it"
+        manifest = verify_manifest(folder, rebuilt_by, hash_limit=HASH_LIMIT)
         if manifest.get("kind") != "bm25":
-            raise ArtifactError(f"{folder / MANIFEST}: not a BM25 index; {REBUILT_BY}")
+            raise ArtifactError(f"{folder / MANIFEST}: not a BM25 index; {rebuilt_by}")
         scorer = bm25s.BM25.load(folder, mmap=True, show_progress=False)
         # Views that page in lazily all the same, without np.memmap's cost on every slice.
         scorer.scores |= {

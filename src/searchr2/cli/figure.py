@@ -1,0 +1,44 @@
+"""Draw the training curves of runs, as PNG and PDF.
+
+Give a run several times, once a seed, and its seeds are drawn faintly under their mean.
+
+example: searchr2 figure --out results/figures/training_dynamics \\
+             --runs Search-R1=results/train/search-r1/seed1/metrics.jsonl \\
+                    Search-R2=results/train/search-r2/seed1/metrics.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs",
+        type=_run,
+        nargs="+",
+        required=True,
+        metavar="NAME=LEDGER",
+        help="name of a run and its metrics.jsonl",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="path without ending; .png and .pdf are written"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    from searchr2 import figures
+
+    runs: dict[str, list[Path]] = {}
+    for name, path in options.runs:
+        runs.setdefault(name, []).append(path)
+    ledgers = {name: [figures.read_ledger(path) for path in paths] for name, paths in runs.items()}
+    figures.save(figures.training_dynamics(ledgers), options.out)
+
+
+def _run(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LEDGER")
+    return name, Path(path)
