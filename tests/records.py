@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from pathlib import Path
 
 from searchr2.config import SETS
-from searchr2.files import write_json
+from searchr2.files import write_json, write_text
 from searchr2.tracking.record import Record
 
 BACKBONE = "qwen2-mini"
 
 
-def train_record(results: Path, run: str, seed: int, steps: int = 6) -> None:
-    """A finished training run whose reward rises towards 1."""
-    key = f"train/{run}/seed{seed}"
-    config = {"run": run, "seed": seed, "grpo": {"steps": steps, "learning_rate": 4e-4}}
-    tags = {"method": run, "backbone": BACKBONE, "seed": seed}
-    with Record.open(
-        results / key,
+def open_training(results: Path, run: str, seed: int) -> Record:
+    return Record.open(
+        results / f"train/{run}/seed{seed}",
         name=f"train/{run}/{BACKBONE}/seed{seed}",
         stage="train",
-        tags=tags,
-        config=config,
-    ) as record:
+        tags={"method": run, "backbone": BACKBONE, "seed": seed},
+        config={"run": run, "seed": seed, "grpo": {"steps": 6, "learning_rate": 4e-4}},
+        inputs={"validation": results / "data/validation.jsonl"},
+    )
+
+
+def train_record(results: Path, run: str, seed: int, steps: int = 6) -> None:
+    """A finished training run whose reward rises towards 1."""
+    with open_training(results, run, seed) as record:
         for step in range(1, steps + 1):
             record.log(training_metrics(step, seed), step)
+        record.log({"validation/em": 0.5}, steps)
 
 
 def training_metrics(step: int, seed: int) -> dict[str, float]:
@@ -38,22 +40,24 @@ def evaluation_record(results: Path, row: str, method: str, checkpoint: str, em:
     """A finished evaluation with ``em`` percent on every set, a little more on later ones."""
     seed = checkpoint.rpartition("seed")[2] if "seed" in checkpoint else "1"
     folder = results / f"evaluate/{row}/seed{seed}"
-    tags = {"method": method, "backbone": BACKBONE, "seed": seed, "checkpoint": checkpoint}
+    weights = str(results / checkpoint / "model")
+    tags = {"method": method, "row": row, "backbone": BACKBONE, "seed": seed, "checkpoint": weights}
     with Record.open(
         folder,
         name=f"evaluate/{row}/{BACKBONE}/seed{seed}",
         stage="evaluate",
         tags=tags,
-        config={"method": method, "checkpoint": checkpoint},
+        config={"rollout": {"max_turns": 4}},
+        inputs={name: results / f"data/questions/{name}.jsonl" for name in SETS},
     ):
         sets = {
             name: {
                 "em": em + i,
                 "f1": em + i + 5,
                 "sub_em": em + i + 2,
+                "title_recall": None if name == "nq" else 40.0,
+                "searches": 1.5,
                 "n": 100,
-                "digest": hashlib.sha256(name.encode()).hexdigest(),
-                "source": f"data/questions/{name}.jsonl",
             }
             for i, name in enumerate(SETS)
         }
@@ -66,7 +70,7 @@ def base_record(results: Path) -> None:
         results / "base",
         name=f"base/{BACKBONE}",
         stage="base",
-        tags={"backbone": BACKBONE, "seed": 1},
+        tags={"method": "base", "backbone": BACKBONE, "seed": 1},
         config={"base": {"steps": 30}},
     ) as record:
         for step in range(1, 31):
@@ -74,6 +78,8 @@ def base_record(results: Path) -> None:
 
 
 def write_results(results: Path) -> None:
+    for name in (*(f"questions/{name}" for name in SETS), "validation"):
+        write_text(results / f"data/{name}.jsonl", f"{name}\n")
     base_record(results)
     for run in ("search-r1", "search-r2"):
         for seed in (1, 2):

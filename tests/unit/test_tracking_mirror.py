@@ -6,13 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from records import train_record, training_metrics, write_results
+from records import open_training, train_record, training_metrics, write_results
 
 from searchr2.config import Tracking
 from searchr2.files import read_json, read_jsonl, write_json
 from searchr2.tracking.follow import sync_once
 from searchr2.tracking.lock import exclusive
-from searchr2.tracking.record import Record
 from searchr2.tracking.store import MIRRORED, Store
 
 
@@ -88,8 +87,12 @@ def test_the_best_checkpoint_of_a_set_is_found(mirrored):
     assert best.params["run"] == "search-r2"
     names = {model.name for model in others}
     assert {"base-step30", "base-step30-direct", "base-step30-rag"} <= names
-    (metric,) = [m for m in best.metrics if m.key == "em/hotpotqa"]
-    assert (metric.value, metric.dataset_name) == (60.0, "hotpotqa")
+    measured = {metric.key: metric for metric in best.metrics}
+    hotpotqa = measured["em/hotpotqa"]
+    assert (hotpotqa.value, hotpotqa.dataset_name) == (60.0, "hotpotqa")
+    assert len(hotpotqa.dataset_digest) == 32
+    assert measured["validation/em"].value == 0.5
+    assert not {"n/nq", "title_recall/nq"} & set(measured)
 
 
 def test_mirroring_again_changes_nothing(mirrored):
@@ -114,11 +117,8 @@ def test_mirroring_again_changes_nothing(mirrored):
 def test_a_resumed_run_is_reopened(empty):
     results, settings = empty
     train_record(results, "x", 1, steps=3)
-    folder = results / "train/x/seed1"
-    config = read_json(folder / "run.json")["config"]
     sync_once(results, settings)
-    named = {"name": "train/x/qwen2-mini/seed1", "stage": "train", "tags": {}, "config": config}
-    with Record.open(folder, **named) as record:
+    with open_training(results, "x", 1) as record:
         sync_once(results, settings)
         store = Store(results, settings)
         assert by_name(store)["train/x/qwen2-mini/seed1"].info.status == "RUNNING"

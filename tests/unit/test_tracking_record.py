@@ -122,6 +122,17 @@ def test_another_config_is_another_run(tmp_path):
     assert [line["metrics"]["loss"] for line in lines(tmp_path / "metrics.jsonl")] == [3.0]
 
 
+def test_another_input_is_another_run(tmp_path):
+    data = tmp_path / "data.jsonl"
+    ids = []
+    for text in ("one", "one", "two"):
+        data.write_text(text)
+        with record(tmp_path / "run", inputs={"data": data}):
+            ids.append(read_json(tmp_path / "run/run.json")["id"])
+    assert ids[0] == ids[1] != ids[2]
+    assert read_json(tmp_path / "run/provenance.json")["inputs"]["data"]["path"] == "data.jsonl"
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path

@@ -39,14 +39,22 @@ class RecordFolder:
         return parts[1] if len(parts) == 3 else None
 
     @property
+    def inputs(self) -> dict[str, dict[str, str | None]]:
+        """What it read: file stem -> ``path`` and ``digest``."""
+        return {Path(str(i["path"])).stem: i for i in self.about["inputs"].values()}
+
+    @property
     def state(self) -> str:
         """A digest that changes when anything but the ledger does."""
         return digest([self.about, self.result])
 
     @property
-    def last_step(self) -> int:
-        """The highest step in the ledger; 0 without one."""
-        return max((line["step"] for line in self.lines(0)[0]), default=0)
+    def last(self) -> tuple[int, dict[str, float]]:
+        """The highest step in the ledger and its metrics; 0 and none without a ledger."""
+        lines = self.lines(0)[0]
+        step = max((line["step"] for line in lines), default=0)
+        found = [line["metrics"].items() for line in lines if line["step"] == step]
+        return step, {name: value for items in found for name, value in items}
 
     def lines(self, offset: int) -> tuple[list[Line], int]:
         """The ledger's whole lines from byte ``offset`` on, and the byte after the last of them."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from searchr2.files import digest
-from searchr2.tracking.checkpoints import Checkpoints, scores
+from searchr2.tracking.checkpoints import Checkpoints, maker, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
 from searchr2.tracking.store import Run, Store, Value
 
@@ -44,9 +44,10 @@ class Mirror:
         if run.mirrored.get("state") == record.state:
             return False
         if record.result is not None:
-            trained = records.get(record.about["tags"]["checkpoint"])
-            by = self._runs.get(trained.id, run) if trained else run
-            self._checkpoints.add(record, run, trained, by)
+            made = maker(record, records)
+            self._checkpoints.evaluated(record, run, made, self._runs[made.id] if made else run)
+        elif record.about["status"] == "finished":
+            self._checkpoints.trained(record, run)
         self._store.set_status(run, record.about["status"], record.about["end"])
         self._store.write(run, tags=record.about["tags"], state=record.state)
         return True

@@ -18,6 +18,8 @@ from searchr2.tracking.ledger import now
 
 PROVENANCE = "provenance.json"
 PACKAGES = ("bm25s", "deepspeed", "mlflow", "numpy", "tokenizers", "torch", "transformers")
+Inputs = dict[str, dict[str, str | None]]
+"""Name of an input -> its ``path`` and its ``digest`` (``None``: it was not there)."""
 SOURCE = Path(__file__).resolve().parents[1]
 
 
@@ -26,12 +28,12 @@ def write_provenance(
     *,
     stage: str,
     config: Mapping[str, Any],
-    inputs: Mapping[str, Path],
+    inputs: Inputs,
     start: int,
 ) -> None:
     """Write what made ``artefact`` beside it, once the artefact and its manifest are whole.
 
-    ``inputs`` name files, or folders with a manifest; ``start`` is epoch ms.
+    ``inputs`` come from ``read_inputs``, called before the work; ``start`` is epoch ms.
     """
     write_json(
         provenance_path(artefact),
@@ -40,13 +42,7 @@ def write_provenance(
             "artefact": artefact.name,
             "digest": content_digest(artefact),
             "config": config,
-            "inputs": {
-                name: {
-                    "path": os.path.relpath(path, artefact.parent),
-                    "digest": content_digest(path),
-                }
-                for name, path in sorted(inputs.items())
-            },
+            "inputs": inputs,
             "code": code(),
             "packages": packages(),
             "hardware": hardware(),
@@ -55,6 +51,14 @@ def write_provenance(
             "end": now(),
         },
     )
+
+
+def read_inputs(artefact: Path, paths: Mapping[str, Path]) -> Inputs:
+    """Place (seen from the folder ``artefact`` stands in) and digest of files, or of folders."""
+    return {
+        name: {"path": os.path.relpath(path, artefact.parent), "digest": content_digest(path)}
+        for name, path in sorted(paths.items())
+    }
 
 
 def provenance_path(artefact: Path) -> Path:

@@ -17,22 +17,23 @@ from typing import Any, Literal, Self
 from searchr2.files import DataError, digest, read_json, write_json
 from searchr2.tracking.ledger import Ledger, now
 from searchr2.tracking.lock import exclusive
-from searchr2.tracking.provenance import code, hardware, write_provenance
+from searchr2.tracking.provenance import code, hardware, read_inputs, write_provenance
 
 RUN = "run.json"
 LEDGER = "metrics.jsonl"
 STATE = "state"
 LOCK = Path(STATE, "lock")
+IDENTITY = ("name", "stage", "config", "inputs")
+"""What makes a run in a folder the same run when it is started again."""
 Status = Literal["running", "finished", "failed", "killed"]
 
 
 class Record:
     """One writer's hold on a record folder (a ``ports.Tracker``); made by ``Record.open``."""
 
-    def __init__(self, folder: Path, about: dict[str, Any], inputs: Mapping[str, Path]) -> None:
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder = folder
         self._about = about
-        self._inputs = inputs
         self._ledger: Ledger
         self._held = ExitStack()
 
@@ -50,10 +51,10 @@ class Record:
         """A record to enter: ``with Record.open(...) as record``.
 
         ``config`` is the resolved settings (JSON); flattened, they are the run's parameters. The
-        same name, stage and config in the same folder is the same run, reopened; anything else
-        starts anew. ``inputs`` go into the provenance (files, or folders with a manifest).
-        Leaving by ``KeyboardInterrupt`` or ``SystemExit`` is "killed", by another exception
-        "failed". Entering raises ``LockedError`` while another process writes this folder.
+        same name, stage, config and content of ``inputs`` (files, or folders with a manifest) in
+        the same folder is the same run, reopened; anything else starts anew. Leaving by
+        ``KeyboardInterrupt`` or ``SystemExit`` is "killed", by another exception "failed".
+        Entering raises ``LockedError`` while another process writes this folder.
         """
         about = {
             "name": name,
@@ -61,8 +62,9 @@ class Record:
             "tags": {key: str(value) for key, value in tags.items()},
             "parameters": flatten(config),
             "config": dict(config),
+            "inputs": read_inputs(Path(folder), inputs or {}),
         }
-        return cls(Path(folder), about, inputs or {})
+        return cls(Path(folder), about)
 
     def __enter__(self) -> Self:
         with ExitStack() as held:
@@ -106,7 +108,7 @@ class Record:
             self.folder,
             stage=self._about["stage"],
             config=self._about["config"],
-            inputs=self._inputs,
+            inputs=self._about["inputs"],
             start=self._about["start"],
         )
 
@@ -114,14 +116,11 @@ class Record:
         """The attempts of the run in this folder, where it is the same run."""
         try:
             found = read_json(self.folder / RUN)
-            same = all(found[key] == self._about[key] for key in ("name", "stage"))
-            return list(found["attempts"]) if same and found["config"] == self._config() else []
+            this = json.loads(json.dumps(self._about))  # as it reads back: tuples become lists
+            same = all(found[key] == this[key] for key in IDENTITY)
+            return list(found["attempts"]) if same else []
         except (FileNotFoundError, DataError, KeyError, TypeError):
             return []
-
-    def _config(self) -> Any:
-        """The config as it reads back from a file (tuples become lists)."""
-        return json.loads(json.dumps(self._about["config"]))
 
     def _begin(self, earlier: list[dict[str, Any]]) -> None:
         for attempt in earlier:  # one that died could not say so
@@ -140,7 +139,7 @@ class Record:
             "dirty": str(made_by["dirty"]),
             "attempt": str(len(attempts)),
         }
-        about["id"] = digest([about[key] for key in ("stage", "name", "config", "start")])
+        about["id"] = digest([about[key] for key in (*IDENTITY, "start")])
         about |= {"attempts": attempts, "hardware": hardware()}
         self._write("running", None)
 

@@ -31,6 +31,7 @@ from mlflow.entities import (  # noqa: E402
     Dataset,
     DatasetInput,
     InputTag,
+    LoggedModelInput,
     Metric,
     Param,
     RunTag,
@@ -141,14 +142,14 @@ class Store:
         """Keep a mapping as an artifact (``.json`` or ``.yaml``) of the run."""
         self.client.log_dict(run.id, dict(content), file)
 
-    def use(self, run: Run, data: Iterable[DataSet], context: str) -> None:
-        """Say which data sets a run read."""
-        tags = [InputTag("mlflow.data.context", context)]
+    def use(self, run: Run, data: Iterable[DataSet], model: str) -> None:
+        """Say on which data sets a run evaluated which checkpoint."""
+        tags = [InputTag("mlflow.data.context", "evaluation")]
         inputs = [
             DatasetInput(Dataset(d.name, d.digest, "local", json.dumps({"uri": d.source})), tags)
             for d in data
         ]
-        self.client.log_inputs(run.id, inputs)
+        self.client.log_inputs(run.id, inputs, [LoggedModelInput(model)])
 
     def models(self) -> dict[str, str]:
         """Every checkpoint of ours: identity to model id."""
