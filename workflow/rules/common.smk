@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,9 @@ def mirror(config):
     """Start the process that copies the record to MLflow; it outlives no workflow and holds none up."""
     if not config["tracking"]["enabled"]:
         return
+    if not shutil.which("searchr2"):  # the stages may have an environment of their own
+        print("MLflow shows this run once `searchr2 sync` has been called.")
+        return
     log = Path(config["results"], "logs", "sync.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     follow = ["--results", config["results"], "--follow", "--parent", str(os.getpid())]
@@ -60,13 +64,8 @@ def sets(config):
 
 def files(config):
     """The user's own files that the data stage reads."""
-    data = config["data"]
-    named = [
-        data["corpus"],
-        *(data["questions"] or {}).values(),
-        *(data["train"] or []),
-    ]
-    return [file for file in named if file]
+    corpus, questions, train = pick(config["data"], "corpus", "questions", "train").values()
+    return [*([corpus] if corpus else []), *(questions or {}).values(), *(train or [])]
 
 
 def record(name, seed):

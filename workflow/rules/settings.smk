@@ -21,7 +21,9 @@ def problems(settings, prefix=()):
         cause = error.context[0] if error.context else error
         place = [*prefix, *map(str, cause.absolute_path)]
         if cause.validator != "additionalProperties":
-            yield f"{'.'.join(place)}: {cause.message}"
+            power = re.fullmatch(r"(\d+)(e-?\d+)", str(cause.instance))
+            hint = f"; YAML reads that as text, write {power[1]}.0{power[2]}" if power else ""
+            yield f"{'.'.join(place)}: {cause.message}{hint}"
             continue
         known = cause.schema["properties"]
         for key in [key for key in cause.instance if key not in known]:
