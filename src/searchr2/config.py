@@ -32,7 +32,7 @@ class World(Section):
 
     seed: int = 7
     """Everything in the world is a function of this number."""
-    works: int = Field(420, ge=40)
+    works: int = Field(420, ge=40, le=10_000)
     """Films, novels and songs; people, cities and countries scale with them."""
     test_questions: int = Field(100, ge=1)
     """Test questions of each of the seven sets."""

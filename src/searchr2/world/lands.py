@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -62,23 +63,21 @@ Namers = dict[str, Iterator[str]]
 
 
 def _namers(works: int, rng: np.random.Generator) -> Namers:
-    """A source of names for each kind. A word of a pool stands in about six names of a kind."""
-    words = names.words(rng)
+    """A source of names for each kind.
 
-    def pool(names_in_all: float, words_a_name: int) -> list[str]:
-        size = min(max(12, round(names_in_all * words_a_name / 6)), len(words) // 2)
-        taken = words[:size]
-        del words[:size]
-        return taken
-
-    title = names.deal(pool(works * PER_WORK["film"], 2), None, rng)
-    place = names.deal(pool(works * PER_WORK["city"], 2), None, rng)
+    A word stands in about six names of a kind, so that a search by one word finds the wrong passages
+    half of the time. Small worlds need more words than that for names enough.
+    """
     people = works * PER_WORK["person"]
-    person = names.deal(pool(people * 0.6, 1), pool(people, 1), rng)
+    uses = (works * PER_WORK["film"] * 2, works * PER_WORK["city"] * 2, people * 0.6, people)
+    sizes = [round(max(count / 6, 2.2 * count**0.5)) for count in uses]
+    supply = iter(names.words(sum(sizes), rng))
+    titles, places, first, last = (list(islice(supply, size)) for size in sizes)
+    title, place = names.deal(titles, None, rng), names.deal(places, None, rng)
     return {
         **dict.fromkeys(WORKS, title),
         **dict.fromkeys(("city", "company", "country"), place),
-        "person": person,
+        "person": names.deal(first, last, rng),
     }
 
 

@@ -16,10 +16,12 @@ TAILS = ("bek", "dor", "fin", "gar", "kas", "lan", "mir", "nok", "pel", "rin", "
          "wyn", "zar")  # fmt: skip
 
 
-def words(rng: np.random.Generator) -> list[str]:
-    """All invented words, four to seven letters each, shuffled."""
+def words(count: int, rng: np.random.Generator) -> list[str]:
+    """``count`` distinct invented words of two syllables, or of three where those run out."""
     every = [head + tail for head in HEADS for tail in TAILS]
-    return [every[i] for i in rng.permutation(len(every))]
+    if count > len(every):
+        every += [word + tail for word in every for tail in TAILS]
+    return [every[i] for i in rng.permutation(len(every))[:count]]
 
 
 def deal(first: list[str], second: list[str] | None, rng: np.random.Generator) -> Iterator[str]:
