@@ -1,0 +1,161 @@
+"""The BM25 index folder: whole or absent, verified when opened, deterministic when asked."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from searchr2.cli.main import main
+from searchr2.files import ArtifactError, DataError, read_json
+from searchr2.retrieval import bm25
+from searchr2.trajectory import Document
+
+PASSAGES = [
+    Document("p1", "Arvane", "Arvane is a city of towers — \U0001f3f0 and “bridges”.", 0.0),
+    Document("p2", "Bolt", "A bolt of lightning.", 0.0),
+    Document("p3", "Twin", "Twin towers stand in Arvane.", 0.0),
+    Document("p4", "Twin", "Twin towers stand in Arvane.", 0.0),
+]
+
+
+def build(folder, passages=PASSAGES):
+    return bm25.build(folder, passages, k1=1.5, b=0.75, about={"corpus_sha256": "0"})
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_equal_scores_come_in_corpus_order(tmp_path):
+    build(tmp_path / "i")
+    [found] = bm25.Bm25.load(tmp_path / "i").search(["twin towers"], k=1)
+    assert [d.id for d in found] == ["p3"]
+
+
+def test_two_builds_write_the_same_bytes(tmp_path):
+    build(tmp_path / "a")
+    build(tmp_path / "b")
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+
+
+def test_the_manifest_says_what_was_indexed(tmp_path):
+    build(tmp_path / "i")
+    manifest = read_json(tmp_path / "i" / "manifest.json")
+    about = {"kind": "bm25", "k1": 1.5, "b": 0.75, "passages": 4, "corpus_sha256": "0"}
+    assert {key: manifest[key] for key in about} == about
+
+
+@pytest.mark.parametrize("name", ["passages.jsonl", "data.csc.index.npy", "manifest.json"])
+def test_a_missing_file_is_named_with_the_rule_that_rebuilds_it(tmp_path, name):
+    build(tmp_path / "world")
+    (tmp_path / "world" / name).unlink()
+    with pytest.raises(ArtifactError, match=f"{name}.*snakemake --forcerun index_world"):
+        bm25.Bm25.load(tmp_path / "world")
+
+
+def test_a_flipped_byte_is_noticed(tmp_path):
+    build(tmp_path / "i")
+    path = tmp_path / "i" / "vocab.index.json"
+    content = bytearray(path.read_bytes())
+    content[5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"vocab\.index\.json: does not match"):
+        bm25.Bm25.load(tmp_path / "i")
+
+
+def test_above_the_limit_sizes_alone_are_compared(tmp_path, monkeypatch):
+    build(tmp_path / "i")
+    path = tmp_path / "i" / "passages.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"lightning", b"Lightning"))
+    monkeypatch.setattr(bm25, "HASH_LIMIT", 10)
+    assert len(bm25.Bm25.load(tmp_path / "i")) == 4
+    path.write_bytes(path.read_bytes() + b"\n")
+    with pytest.raises(ArtifactError, match="does not match"):
+        bm25.Bm25.load(tmp_path / "i")
+
+
+def test_a_build_that_dies_leaves_the_old_index_and_the_next_one_replaces_it(tmp_path):
+    def dying():
+        yield PASSAGES[0]
+        raise KeyboardInterrupt
+
+    build(tmp_path / "i")
+    before = files(tmp_path / "i")
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "i", dying())
+    assert files(tmp_path / "i") == before
+    assert build(tmp_path / "i", PASSAGES[:2]) == 2
+    assert len(bm25.Bm25.load(tmp_path / "i")) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["i"]
+
+
+def test_a_folder_with_other_files_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match=r"thesis\.tex: not part of an index"):
+        build(tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_passages_without_a_word_cannot_be_indexed(tmp_path):
+    with pytest.raises(DataError, match="no word to index"):
+        build(tmp_path / "i", [Document("p", "!", "?", 0.0)])
+    assert not (tmp_path / "i").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"id": "p2"}', "contents"),
+        ('{"id": "p2", "contents": 3}', "contents"),
+        ("{", "not a line of JSON"),
+        ("[]", "expected a JSON object"),
+    ],
+)
+def test_a_bad_row_is_named_with_file_line_and_reason(tmp_path, capsys, line, reason):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"id": "p1", "contents": "\\"A\\"\\nsome text"}\n' + line + "\n")
+    assert main(["index", "--corpus", str(corpus), "--out", str(tmp_path / "i")]) == 2
+    said = capsys.readouterr().err
+    assert f"{corpus}:2:" in said
+    assert reason in said
+    assert not (tmp_path / "i").exists()
+
+
+def test_an_empty_or_missing_corpus_is_an_error(tmp_path, capsys):
+    (tmp_path / "corpus.jsonl").touch()
+    for name in ("corpus.jsonl", "nowhere.jsonl"):
+        arguments = ["--corpus", str(tmp_path / name), "--out", str(tmp_path / "i")]
+        assert main(["index", *arguments]) == 2
+        assert name in capsys.readouterr().err
+
+
+def test_index_and_search_as_commands(tmp_path, capsys):
+    rows = [{"id": d.id, "contents": f'"{d.title}"\n{d.text}'} for d in PASSAGES]
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = str(tmp_path / "i")
+    assert main(["index", "--corpus", str(corpus), "--kind", "bm25", "--out", out]) == 0
+    capsys.readouterr()
+    assert main(["search", "--index", out, "--k", "2", "City of towers, Arvane"]) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert list(first) == ["rank", "id", "title", "score", "text"]
+    assert (first["rank"], first["id"], first["title"]) == (1, "p1", "Arvane")
+    assert first["text"] == PASSAGES[0].text
+    assert second["rank"] == 2
+    assert second["score"] < first["score"]
+    assert main(["search", "--index", out, "zebra"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_library_says_nothing_of_its_own(tmp_path):
+    code = (
+        "import logging, pathlib, sys; logging.basicConfig(level=0)\n"
+        "from searchr2.retrieval import bm25; from searchr2.trajectory import Document\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "bm25.build(folder, [Document('p', 'Title', 'some text', 0.0)], 1.5, 0.75, {})\n"
+        "bm25.Bm25.load(folder).search(['text', ''], 3)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "i")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout + ran.stderr == ""

@@ -1,0 +1,127 @@
+"""Intervals and paired tests against hand computations."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from searchr2.randomness import generator
+from searchr2.statistics import (
+    Interval,
+    bootstrap,
+    macro_average,
+    mcnemar,
+    paired_bootstrap,
+    seed_deviation,
+)
+
+
+def half(questions):
+    return np.arange(questions) % 2
+
+
+def test_the_macro_average_weighs_sets_alike():
+    assert macro_average({"large": [1, 1, 0, 0], "small": [1]}) == 0.75
+    assert macro_average({"seeds": [[1, 0], [1, 1], [0, 0]]}) == 0.5
+
+
+def test_a_set_without_questions_has_no_mean():
+    with pytest.raises(ValueError, match="without questions"):
+        macro_average({"empty": []})
+
+
+def test_seed_deviation_is_that_of_the_averages():
+    assert seed_deviation({"a": [[1, 0], [1, 1]]}) == pytest.approx(math.sqrt(0.125))
+    balanced = {"a": [[1, 0], [1, 1]], "b": [[1, 1], [1, 0]]}
+    assert seed_deviation(balanced) == 0.0
+    assert seed_deviation({"a": [1, 0]}) is None
+
+
+def test_the_interval_of_a_share_is_the_normal_one_at_200_questions():
+    interval = bootstrap({"a": half(200)}, 4000)
+    width = 1.96 * math.sqrt(0.25 / 200)
+    assert interval.value == 0.5
+    assert interval.low == pytest.approx(0.5 - width, abs=0.006)
+    assert interval.high == pytest.approx(0.5 + width, abs=0.006)
+
+
+def test_stratification_keeps_the_spread_between_sets_out():
+    assert bootstrap({"all right": [1] * 9, "all wrong": [0] * 9}, 200) == Interval(0.5, 0.5, 0.5)
+    seven = bootstrap({str(i): half(100) for i in range(7)}, 2000)
+    width = 1.96 * math.sqrt(0.25 / 700)
+    assert seven.high - seven.low == pytest.approx(2 * width, rel=0.06)
+
+
+def test_seeds_are_averaged_before_questions_are_drawn():
+    once = bootstrap({"a": half(50)}, 500)
+    assert bootstrap({"a": [half(50), half(50), half(50)]}, 500) == once
+    opposite = {"a": [half(50), 1 - half(50)]}
+    assert bootstrap(opposite, 500) == Interval(0.5, 0.5, 0.5)
+
+
+def test_the_same_samples_give_the_same_interval_and_set_order_changes_nothing():
+    samples = {"a": half(40), "b": half(9)}
+    assert bootstrap(samples, 300) == bootstrap(dict(reversed(samples.items())), 300)
+
+
+def test_long_sets_are_drawn_in_pieces_without_a_seam(monkeypatch):
+    whole = bootstrap({"a": half(100)}, 300)
+    monkeypatch.setattr("searchr2.statistics._CHUNK", 700)
+    assert bootstrap({"a": half(100)}, 300) == whole
+
+
+def test_a_paired_difference_is_free_of_the_questions_difficulty():
+    a = half(100)
+    assert paired_bootstrap({"s": a}, {"s": a}, 300) == Interval(0.0, 0.0, 0.0)
+    better = np.maximum(a, np.arange(100) < 10)  # right on five more questions
+    gap = paired_bootstrap({"s": better}, {"s": a}, 2000)
+    assert gap.value == pytest.approx(0.05)
+    assert 0.01 <= gap.low < gap.value < gap.high <= 0.1
+    unpaired = bootstrap({"s": better}, 2000)
+    assert gap.high - gap.low < (unpaired.high - unpaired.low) / 2
+
+
+def test_the_paired_difference_changes_sign_with_the_order():
+    a, b = {"s": [1, 1, 0, 1]}, {"s": [0, 1, 0, 0]}
+    gap, turned = paired_bootstrap(a, b, 500), paired_bootstrap(b, a, 500)
+    assert (gap.value, turned.value) == (0.5, -0.5)
+    assert (gap.low, gap.high) == pytest.approx((-turned.high, -turned.low))
+
+
+def test_methods_are_compared_on_the_same_questions_only():
+    with pytest.raises(ValueError, match="not the same sets"):
+        paired_bootstrap({"a": [1]}, {"b": [1]}, 100)
+    with pytest.raises(ValueError, match="2 questions cannot be paired with 1"):
+        mcnemar({"a": [1, 0]}, {"a": [1]})
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "p"),
+    [(0, 0, 1.0), (1, 0, 1.0), (5, 1, 0.21875), (1, 5, 0.21875), (10, 0, 2 / 1024), (3, 3, 1.0)],
+)
+def test_mcnemar_is_the_exact_binomial_tail(wins, losses, p):
+    a = [1] * wins + [0] * losses + [1, 0]
+    b = [0] * wins + [1] * losses + [1, 0]
+    assert mcnemar({"s": a}, {"s": b}) == pytest.approx(p)
+
+
+def test_mcnemar_pools_sets_and_takes_many_questions():
+    a, b = {"x": [1, 1, 1], "y": [1, 1, 0]}, {"x": [0, 0, 0], "y": [0, 0, 1]}
+    assert mcnemar(a, b) == pytest.approx(0.21875)
+    many = np.ones(30_000)
+    assert mcnemar({"x": many}, {"x": 0 * many}) == 0.0
+
+
+def test_with_seeds_a_question_falls_to_the_higher_mean():
+    a = {"s": [[1, 1, 0], [1, 0, 0]]}  # means 1, 1/2, 0
+    b = {"s": [1, 0, 1]}
+    assert mcnemar(a, b) == mcnemar({"s": [1, 1, 0]}, {"s": [1, 0, 1]}) == 1.0
+
+
+def test_two_thousand_resamples_of_700_questions_take_well_under_a_second():
+    draw = generator(1)
+    samples = {str(i): draw.random((3, 100)) < 0.4 for i in range(7)}
+    began = time.perf_counter()
+    bootstrap(samples, 2000)
+    assert time.perf_counter() - began < 0.5
