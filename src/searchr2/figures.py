@@ -130,8 +130,8 @@ def save(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and ``stem``.pdf, without the date that would make every file differ."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(_STYLE):
-        figure.savefig(stem.with_suffix(".png"), dpi=200, metadata={"Software": None})
-        figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
+        figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None})
+        figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
 
 
 def _notes(runs: Runs) -> str:

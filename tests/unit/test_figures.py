@@ -1,0 +1,135 @@
+"""The training curves: what is drawn, from which figures, and the same bytes each time."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+
+from searchr2.cli.main import main
+from searchr2.figures import read_ledger, training_dynamics
+from searchr2.files import DataError
+
+
+def ledger(path, refiner=False, steps=4, shift=0.0):
+    """EM rises by 0.1 a step from 0.2 + ``shift``; validation at even steps."""
+    rows = []
+    for step in range(steps + 1):
+        em = 0.2 + 0.1 * step + shift
+        metrics = {"validation/em": em} if step % 2 == 0 else {}
+        if step:
+            metrics |= {"reward/mean": em, "rollout/em": em, "rollout/em_draft": em - 0.05}
+        if step and refiner:
+            shares = ("refiner/revised", "refiner/accept_right", "refiner/accept_wrong")
+            metrics |= dict.fromkeys(shares, 0.5) | {"refiner/regain": -0.1}
+        rows.append({"time": 1000 + step, "step": step, "metrics": metrics})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def panels(figure):
+    return {ax.get_title(loc="left"): ax for ax in figure.axes}
+
+
+def drawn(ax):
+    """(x, y, strong) of each curve, zero lines left out."""
+    return [
+        ([float(x) for x in line.get_xdata()], list(line.get_ydata()), line.get_linewidth() > 1)
+        for line in ax.lines
+        if len(line.get_xdata()) > 2
+    ]
+
+
+def test_curves_are_the_ledgers_figures_in_percent(tmp_path):
+    runs = {"Search-R1": [read_ledger(ledger(tmp_path / "a"))]}
+    axes = panels(training_dynamics(runs))
+    assert len(axes) == 3
+    [(steps, em, _)] = drawn(axes["Validation EM, %"])
+    assert steps == [0, 2, 4]
+    assert em == pytest.approx([20, 40, 60])
+    [(_, rollouts, _)] = drawn(axes["EM of training rollouts, %"])
+    assert rollouts == pytest.approx([30, 40, 50, 60])
+
+
+def test_a_meta_refiner_adds_its_panels_and_its_drafts(tmp_path):
+    runs = {
+        "Search-R1": [read_ledger(ledger(tmp_path / "a"))],
+        "Search-R2": [read_ledger(ledger(tmp_path / "b", refiner=True))],
+    }
+    axes = panels(training_dynamics(runs))
+    assert len(axes) == 6
+    assert len(drawn(axes["EM of training rollouts, %"])) == 3
+    named = [text.get_text() for text in axes["EM of training rollouts, %"].texts]
+    assert sorted(named) == ["Search-R1", "Search-R2", "Search-R2, drafts"]
+    regain = axes["Meta-Refiner: EM regained by a cut, points"]
+    assert drawn(regain)[0][1] == pytest.approx([-10] * 4)
+    assert regain.get_ylim()[0] < -10
+
+
+def test_seeds_are_faint_lines_under_their_mean(tmp_path):
+    seeds = [read_ledger(ledger(tmp_path / str(s), shift=0.1 * s)) for s in range(3)]
+    ax = panels(training_dynamics({"Search-R1": seeds}))["Validation EM, %"]
+    assert [strong for _, _, strong in drawn(ax)] == [False, False, False, True]
+    assert drawn(ax)[-1][1] == pytest.approx([30, 50, 70])
+
+
+def test_the_mean_covers_the_steps_that_all_seeds_have(tmp_path):
+    seeds = [
+        read_ledger(ledger(tmp_path / "a", steps=4)),
+        read_ledger(ledger(tmp_path / "b", steps=6)),
+    ]
+    ax = panels(training_dynamics({"Search-R1": seeds}))["Validation EM, %"]
+    assert drawn(ax)[-1][0] == [0, 2, 4]
+
+
+def test_names_of_curves_that_end_together_do_not_touch(tmp_path):
+    runs = {f"run {i}": [read_ledger(ledger(tmp_path / str(i)))] for i in range(4)}
+    texts = panels(training_dynamics(runs))["Validation EM, %"].texts
+    heights = sorted(text.xy[1] for text in texts)
+    assert all(b - a > 0.07 for a, b in pairwise(heights))
+
+
+def test_of_a_point_written_twice_the_last_stands(tmp_path):
+    path = ledger(tmp_path / "a")
+    with path.open("a") as file:
+        file.write('{"time": 1, "step": 4, "metrics": {"validation/em": 0.9}}\n')
+    assert read_ledger(path)["validation/em"].dropna().tolist() == pytest.approx([0.2, 0.4, 0.9])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("", "no metrics"), ('{"step": 1}\n', ":1: expected a step"), ("{\n", ":1: not a line")],
+)
+def test_a_file_that_is_no_ledger_is_named(tmp_path, content, reason):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(content)
+    with pytest.raises(DataError, match=reason):
+        read_ledger(path)
+
+
+def test_the_command_writes_the_same_bytes_each_time_and_imports_no_torch(tmp_path):
+    runs = [
+        f"Search-R1={ledger(tmp_path / 'a')}",
+        f"Search-R2={ledger(tmp_path / 'b', refiner=True)}",
+    ]
+    code = (
+        "import sys; from searchr2.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0 and 'torch' not in sys.modules"
+    )
+    written = []
+    for name in ("x", "y"):
+        arguments = ["figure", "--runs", *runs, "--out", str(tmp_path / name / "dynamics.v1")]
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True)
+        written.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
+    assert [path.name for path in sorted((tmp_path / "x").iterdir())] == [
+        "dynamics.v1.pdf",
+        "dynamics.v1.png",
+    ]
+    assert written[0] == written[1]
+
+
+def test_a_run_needs_a_name(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["figure", "--runs", "metrics.jsonl", "--out", str(tmp_path / "f")])
+    assert "is not NAME=LEDGER" in capsys.readouterr().err

@@ -1,0 +1,174 @@
+"""Table 1, its differences and its page, on predictions whose figures are known beforehand."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from searchr2.cli.main import main
+from searchr2.config import SETS
+
+HEADER = (
+    "method,backbone,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,"
+    "average,average_ci_low,average_ci_high"
+)
+ROWS = {
+    "rag": {"label": "RAG", "method": "rag"},
+    "base-search": {"label": "Untrained", "method": "search", "table": False},
+    "search-r1": {"label": "Search-R1", "method": "search", "checkpoint": "search-r1"},
+}
+
+
+def predict(folder, row, right, seed=1, sets=SETS, questions=10):
+    """Predictions that are right on the first ``right`` questions of each set."""
+    path = folder / "evaluate" / row / f"seed{seed}" / "predictions.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "id": f"test_{i}",
+            "dataset": name,
+            "question": "?",
+            "golden_answers": ["yes"],
+            "prediction": "Yes." if i < right else None,
+            "em": 0.0,  # what a file claims is not read
+        }
+        for name in sets
+        for i in range(questions)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def table(folder, rows=ROWS, **settings):
+    config = {"name": "mini", "seeds": [1], "rows": rows, "backbone": "qwen2-mini", **settings}
+    (folder / "table.json").write_text(json.dumps(config))
+    arguments = ["--config", folder / "table.json", "--evaluations", folder / "evaluate"]
+    outputs = ["--out", folder / "table1.csv", "--differences", folder / "differences.csv"]
+    return main(["table", *map(str, [*arguments, *outputs])])
+
+
+def read(path):
+    return list(csv.DictReader(path.open()))
+
+
+@pytest.fixture
+def evaluated(tmp_path):
+    predict(tmp_path, "rag", 2)
+    predict(tmp_path, "base-search", 3)
+    predict(tmp_path, "search-r1", 5)
+    return tmp_path
+
+
+def test_the_table_holds_em_in_percent_and_leaves_out_what_is_not_a_row(evaluated):
+    assert table(evaluated) == 0
+    text = (evaluated / "table1.csv").read_text()
+    assert text.splitlines()[0] == HEADER
+    rag, trained = read(evaluated / "table1.csv")
+    assert (rag["method"], rag["backbone"]) == ("RAG", "qwen2-mini")
+    assert [rag[name] for name in SETS] == ["20.0"] * 7
+    assert [trained[name] for name in (*SETS, "average")] == ["50.0"] * 8
+    low, high = float(trained["average_ci_low"]), float(trained["average_ci_high"])
+    assert 36 < low < 42 < 58 < high < 64  # 50 +- 1.96 sqrt(0.25 / 70), and some
+
+
+def test_differences_are_paired_and_take_rows_outside_the_table(evaluated):
+    assert table(evaluated, compare=[["search-r1", "base-search"], ["rag", "rag"]]) == 0
+    gap, none = read(evaluated / "differences.csv")
+    assert list(gap) == ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
+    assert (gap["a"], gap["b"], gap["difference"], gap["n"]) == (
+        "search-r1",
+        "base-search",
+        "20.0",
+        "70",
+    )
+    assert 0 < float(gap["ci_low"]) < 20 < float(gap["ci_high"])
+    assert float(gap["mcnemar_p"]) == pytest.approx(2 / 2**14, rel=0.01)
+    assert [none[key] for key in ("difference", "ci_low", "ci_high")] == ["0.0"] * 3
+    assert none["mcnemar_p"] == "1"
+
+
+def test_a_set_that_was_not_evaluated_is_an_empty_cell_and_so_is_the_average(evaluated):
+    predict(evaluated, "rag", 2, sets=SETS[1:])
+    assert table(evaluated, compare=[["search-r1", "rag"]]) == 0
+    rag, trained = read(evaluated / "table1.csv")
+    empty = ("nq", "average", "average_ci_low", "average_ci_high")
+    assert [rag[key] for key in empty] == [""] * 4
+    assert rag["triviaqa"] == "20.0"
+    assert trained["average"] == "50.0"
+    assert read(evaluated / "differences.csv")[0]["n"] == "60"
+
+
+def test_seeds_are_averaged_and_their_spread_is_told_apart(evaluated):
+    predict(evaluated, "search-r1", 7, seed=2)
+    assert table(evaluated, seeds=[1, 2]) == 0
+    assert read(evaluated / "table1.csv")[1]["average"] == "60.0"
+    page = (evaluated / "table1.md").read_text()
+    assert "means over seeds 1, 2" in page
+    assert "Search-R1 14.1" in page  # of 50 and 70
+
+
+def test_the_page_says_what_a_reader_must_know(evaluated, capsys):
+    assert table(evaluated, compare=[["search-r1", "base-search"], ["rag", "rag"]]) == 0
+    page = (evaluated / "table1.md").read_text()
+    assert page.startswith("# Main results (mini)\n\n| Method ")
+    assert "70 test questions (NQ 10, TriviaQA 10," in page
+    assert "do not reproduce" in page
+    assert "- Search-R1 against Untrained: +20.0, 95 % interval +" in page
+    assert "the interval is above zero, Search-R1 is ahead." in page
+    assert "- RAG against RAG: +0.0, 95 % interval +0.0 to +0.0 (70 questions;" in page
+    assert "the interval holds zero, so these questions do not tell them apart." in page
+    assert capsys.readouterr().out == ""
+
+
+def test_the_same_predictions_give_the_same_bytes(evaluated):
+    written = []
+    for _ in range(2):
+        assert table(evaluated, compare=[["search-r1", "rag"]]) == 0
+        names = ("table1.csv", "table1.md", "differences.csv")
+        written.append([(evaluated / name).read_bytes() for name in names])
+    assert written[0] == written[1]
+
+
+def test_a_missing_evaluation_is_named_with_the_rule_that_rebuilds_it(evaluated, capsys):
+    assert table(evaluated, seeds=[1, 2]) == 2
+    said = capsys.readouterr().err
+    assert "search-r1/seed2/predictions.jsonl: missing" in said
+    assert "snakemake --forcerun evaluate" in said
+    assert not (evaluated / "table1.csv").exists()
+
+
+def test_rows_over_different_questions_cannot_be_compared(evaluated, capsys):
+    predict(evaluated, "rag", 2, questions=9)
+    assert table(evaluated, compare=[["search-r1", "rag"]]) == 2
+    assert "search-r1 and rag answered different questions of nq" in capsys.readouterr().err
+
+
+def test_seeds_over_different_questions_cannot_be_averaged(evaluated, capsys):
+    predict(evaluated, "search-r1", 5, seed=2, questions=9)
+    assert table(evaluated, seeds=[1, 2]) == 2
+    assert "not every seed answered question 'test_9'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("sets", "reason"),
+    [
+        (("squad",), "dataset 'squad' of 'test_0' is not one of"),
+        (("nq", "nq"), "question 'test_0' of nq is there twice"),
+    ],
+)
+def test_predictions_that_fit_no_cell_are_an_error(evaluated, capsys, sets, reason):
+    predict(evaluated, "rag", 2, sets=sets)
+    assert table(evaluated) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_pair_must_name_rows(evaluated, capsys):
+    assert table(evaluated, compare=[["search-r1", "search-r9"]]) == 2
+    assert "'search-r9' is not one of the rows" in capsys.readouterr().err
+
+
+def test_making_a_table_imports_no_torch(evaluated):
+    code = "import searchr2.cli.table, searchr2.table_page, sys; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"
