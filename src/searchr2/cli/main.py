@@ -30,6 +30,7 @@ COMMANDS = {
     "figure": "the training curves",
     "ask": "ask a trained run your own question and watch it search",
     "sync": "mirror the record into MLflow",
+    "ui": "open MLflow on the record",
     "schema": "print the JSON schema of config.yaml",
 }
 

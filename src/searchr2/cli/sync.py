@@ -28,17 +28,14 @@ def run(options: argparse.Namespace) -> None:
     import os
 
     from searchr2.tracking import follow
-    from searchr2.tracking.lock import LockedError, exclusive
+    from searchr2.tracking.lock import LockedError
 
     settings = follow.read_settings(options.results)
-    if not settings.enabled:
-        return
     try:
-        with exclusive(options.results / follow.LOCK):
-            if options.follow:
-                os.nice(10)
-                follow.follow(options.results, settings, options.parent or os.getppid())
-            else:
-                follow.sync_once(options.results, settings)
+        if options.follow:
+            os.nice(10)
+            follow.follow(options.results, settings, options.parent or os.getppid())
+        else:
+            follow.sync_once(options.results, settings)
     except LockedError as error:
         print(f"another sync is at work: {error}")

@@ -12,9 +12,14 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from searchr2.config import Tracking, load
 from searchr2.files import read_json
+from searchr2.tracking.lock import exclusive
+
+if TYPE_CHECKING:
+    from searchr2.tracking.mirror import Mirror
 
 EVERY = 10.0
 """Seconds between passes."""
@@ -35,31 +40,34 @@ def read_settings(results: Path) -> Tracking:
 
 
 def sync_once(results: Path, settings: Tracking) -> None:
-    """Bring the store up to date; raises what the store raises."""
-    from searchr2.tracking.mirror import Mirror
-    from searchr2.tracking.store import Store
-
-    Mirror(results, Store(results, settings)).update()
+    """Bring the store up to date; raises ``LockedError`` or what the store raises."""
+    with exclusive(results / LOCK):
+        _mirror(results, settings).update()
 
 
 def follow(results: Path, settings: Tracking, parent: int) -> None:
     """Keep the store up to date until the process ``parent`` has ended, then once more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the workflow; its end ends us
     threading.Thread(target=_leave_in_time, args=(parent,), daemon=True).start()
+    mirror = None
+    with exclusive(results / LOCK):
+        last = False
+        while not last:
+            last = not _alive(parent)
+            try:
+                mirror = mirror or _mirror(results, settings)
+                mirror.update()
+            except Exception as error:  # whatever a store may raise must not end the mirroring
+                log.warning("not mirrored yet: %s", (str(error).splitlines() or [repr(error)])[0])
+                mirror = None
+            _wait(parent, 0 if last else EVERY)
+
+
+def _mirror(results: Path, settings: Tracking) -> Mirror:
     from searchr2.tracking.mirror import Mirror
     from searchr2.tracking.store import Store
 
-    mirror = None
-    last = False
-    while not last:
-        last = not _alive(parent)
-        try:
-            mirror = mirror or Mirror(results, Store(results, settings))
-            mirror.update()
-        except Exception as error:  # whatever a store may raise must not end the mirroring
-            log.warning("not mirrored, will try again: %s", str(error).splitlines()[:1])
-            mirror = None
-        _wait(parent, 0 if last else EVERY)
+    return Mirror(results, Store(results, settings))
 
 
 def _wait(parent: int, seconds: float) -> None:

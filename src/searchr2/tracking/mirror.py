@@ -12,8 +12,10 @@ from pathlib import Path
 from statistics import fmean
 
 from searchr2.files import digest
+from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
+from searchr2.tracking.ledger import now
 from searchr2.tracking.store import Run, Store, Value
 
 PARENT = "mlflow.parentRunId"
@@ -27,6 +29,7 @@ class Mirror:
         self._store = store
         self._runs = store.runs()
         self._checkpoints = Checkpoints(store)
+        store.describe(views.tags(now()))
 
     def update(self) -> None:
         """One pass over all records. Raises what the store raises; what was copied stays."""

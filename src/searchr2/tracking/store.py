@@ -94,6 +94,13 @@ class Store:
             place = None if settings.uri else (results / ARTIFACTS).resolve().as_uri()
             self.experiment = self.client.create_experiment(settings.experiment, place)
 
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """Give the experiment those of ``tags`` that it lacks."""
+        known = self.client.get_experiment(self.experiment).tags
+        for key, text in tags.items():
+            if key not in known:
+                self.client.set_experiment_tag(self.experiment, key, text)
+
     def runs(self) -> dict[str, Run]:
         """Every run of ours, by its record's identity; ``ValueError`` where two share one."""
         runs: dict[str, Run] = {}

@@ -1,0 +1,56 @@
+"""Saved views of the MLflow UI: what a person should see first, under "Views" and as links."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from searchr2.config import SETS
+
+PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
+NAME_WIDTH, METRIC_WIDTH = 300, 105
+
+_SCORES = [f"em/{name}" for name in ("average", *SETS)]
+_CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "refiner/regain"]
+
+
+def tags(moment: int) -> dict[str, str]:
+    """The experiment tags that hold the views; ``moment`` (epoch ms) is shown as their date."""
+    views = {
+        "em": ("EM per data set", _view(_SCORES, "em/average", "tags.stage != 'train'")),
+        "training": ("Training", _view(_CURVES, "validation/em", "tags.stage = 'train'")),
+    }
+    return {
+        f"{PREFIX}{key}": json.dumps(
+            {"name": name, "createdAt": moment, "updatedAt": moment, "state": json.dumps(state)}
+        )
+        for key, (name, state) in views.items()
+    }
+
+
+def links(root: str, experiment: str) -> dict[str, str]:
+    """What to open in the UI served at ``root``."""
+    pages = {
+        "checkpoints, by data set": "models?viewMode=CHART",
+        "evaluations, by data set": "runs?viewStateShareKey=em",
+        "training curves": "runs?viewStateShareKey=training&compareRunsMode=CHART",
+        "trajectories": "traces",
+    }
+    return {
+        what: f"{root}/#/experiments/{experiment}/{page}"
+        f"{'&' if '?' in page else '?'}workflowType=machine_learning"
+        for what, page in pages.items()
+    }
+
+
+def _view(metrics: list[str], order: str, search: str) -> dict[str, Any]:
+    columns = [f"metrics.`{metric}`" for metric in metrics]
+    name = "attributes.`Run Name`"
+    return {
+        "selectedColumns": columns,
+        "columnOrder": [name, *columns],
+        "columnWidths": {name: NAME_WIDTH, **dict.fromkeys(columns, METRIC_WIDTH)},
+        "orderByKey": f"metrics.`{order}`",
+        "orderByAsc": False,
+        "searchFilter": search,
+    }
