@@ -65,12 +65,16 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
                 row = json.loads(line) if line else None
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                if "\\ud" in line or "\\uD" in line:  # half a surrogate pair can be written nowhere
+                    json.dumps(row, ensure_ascii=False).encode()
+            except (json.JSONDecodeError, UnicodeError) as error:
                 raise DataError(f"{path}:{number}: not a line of JSON: {error}") from None
             if row is None and not line:
                 continue
             if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+                raise DataError(
+                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}"
+                )
             yield number, row
 
 
@@ -95,9 +99,7 @@ def write_manifest(folder: Path, about: dict[str, Any], below: str = ".") -> Non
     write_json(folder / MANIFEST, {**about, "files": files})
 
 
-def verify_manifest(
-    folder: Path, rebuilt_by: str, hash_limit: float = math.inf
-) -> dict[str, Any]:
+def verify_manifest(folder: Path, rebuilt_by: str, hash_limit: float = math.inf) -> dict[str, Any]:
     """The manifest of ``folder``, once every file in it has its recorded size and sha256.
 
     Where the files sum to more than ``hash_limit`` bytes their sizes alone are compared. Raises

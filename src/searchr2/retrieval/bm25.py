@@ -56,16 +56,12 @@ def build(
     aside = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    bars = sys.stderr.isatty()
-    contents = _write_passages(aside, passages)
-    tokens = bm25s.tokenize(contents, stopwords="en", show_progress=False)
-    if not tokens.vocab:
-        raise DataError("the corpus holds no word to index")
-    scorer = bm25s.BM25(k1=k1, b=b, method="lucene")
-    scorer.index(tokens, create_empty_token=False, show_progress=bars)
-    scorer.save(aside, show_progress=False)
-    count = len(tokens.ids)
-    write_manifest(aside, {"kind": "bm25", "k1": k1, "b": b, "passages": count, **about})
+    try:
+        count = _fill(aside, passages, k1, b)
+        write_manifest(aside, {"kind": "bm25", "k1": k1, "b": b, "passages": count, **about})
+    except BaseException:
+        shutil.rmtree(aside)
+        raise
     if folder.exists():
         shutil.rmtree(folder)
     aside.rename(folder)
@@ -80,6 +76,17 @@ def _refuse_strangers(folder: Path) -> None:
     for path in folder.iterdir() if folder.is_dir() else [folder]:
         if path.name not in known and not path.name.endswith((".index.npy", ".index.json")):
             raise DataError(f"{path}: not part of an index; give --out a folder of its own")
+
+
+def _fill(folder: Path, passages: Iterable[Document], k1: float, b: float) -> int:
+    contents = _write_passages(folder, passages)
+    tokens = bm25s.tokenize(contents, stopwords="en", show_progress=False)
+    if not tokens.vocab:
+        raise DataError("the corpus holds no word to index")
+    scorer = bm25s.BM25(k1=k1, b=b, method="lucene")
+    scorer.index(tokens, create_empty_token=False, show_progress=sys.stderr.isatty())
+    scorer.save(folder, show_progress=False)
+    return len(tokens.ids)
 
 
 def _write_passages(folder: Path, passages: Iterable[Document]) -> Iterator[str]:
