@@ -100,7 +100,7 @@ def stages(config):
         "base_seed": config["base"]["seed"],
         "evaluation": pick(config["evaluation"], "bootstrap"),
     }
-    yield "tracking", pick(config, "tracking")
+    yield "tracking", config["tracking"]
 
 
 def write_settings(config):

@@ -11,9 +11,9 @@ import importlib
 import os
 import sys
 import threading
-import time
 
 from searchr2.files import UserError
+from searchr2.processes import leave_with
 
 COMMANDS = {
     "world": "write the generated world: corpus, questions, demonstrations",
@@ -46,21 +46,14 @@ def usage() -> str:
     )
 
 
-def end_with(parent: int) -> None:
-    """Leave once the process ``parent`` has died: a killed workflow must leave nobody writing."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status (2: bad input, said in one line on stderr)."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0
-    if os.environ.get("SEARCHR2_PARENT") == str(os.getppid()):  # started by the workflow
-        threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    if parent := os.environ.get("SEARCHR2_PARENT"):  # the workflow that started this stage
+        threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
     name, *rest = arguments
     if name not in COMMANDS:
         print(f"searchr2: no command {name!r}\n\n{usage()}", end="", file=sys.stderr)

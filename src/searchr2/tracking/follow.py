@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from searchr2.config import Tracking, load
 from searchr2.files import read_json
+from searchr2.processes import alive
 from searchr2.tracking.lock import exclusive
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def follow(results: Path, settings: Tracking, parent: int) -> None:
     with exclusive(results / LOCK):
         last = False
         while not last:
-            last = not _alive(parent)
+            last = not alive(parent)
             try:
                 mirror = mirror or _mirror(results, settings)
                 mirror.update()
@@ -67,28 +68,18 @@ def _mirror(results: Path, settings: Tracking) -> Mirror:
     from searchr2.tracking.mirror import Mirror
     from searchr2.tracking.store import Store
 
-    return Mirror(results, Store(results, settings))
+    return Mirror(results, Store(results, settings), settings.traces)
 
 
 def _wait(parent: int, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and _alive(parent):
+    while time.monotonic() < deadline and alive(parent):
         time.sleep(0.5)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _leave_in_time(parent: int) -> None:
     """End this process ``GRACE`` seconds after its parent, whatever it is waiting for."""
-    while _alive(parent):
+    while alive(parent):
         time.sleep(1)
     time.sleep(GRACE)
     log.warning("gave up; `searchr2 sync` copies the rest")

@@ -1,0 +1,41 @@
+"""Stands in for ``searchr2``: writes what a stage declares, so that the plan alone is tested."""
+
+import itertools
+import sys
+import time
+from pathlib import Path
+
+SETS = ["nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle"]
+WORLD = ["corpus", "train", "validation", "demonstrations", *(f"questions/{name}" for name in SETS)]
+FILES = {
+    "world": [f"{name}.jsonl" for name in WORLD],
+    "data": [f"{name}.jsonl" for name in WORLD],
+    "tokenizer": ["manifest.json"],
+    "index": ["manifest.json"],
+    "base": ["manifest.json", "metrics.jsonl"],
+    "train": ["manifest.json", "metrics.jsonl"],
+    "evaluate": ["predictions.jsonl", "metrics.json"],
+}
+
+
+def main() -> None:
+    stage, *options = sys.argv[1:]
+    given = dict(itertools.pairwise(options))
+    with Path("calls").open("a") as calls:
+        calls.write(f"{stage}\n")
+    while Path(f"hang_in_{stage}").exists():
+        time.sleep(0.1)
+    if stage == "sync":
+        return
+    out = Path(given["--out"])
+    written = {
+        "table": [out, out.with_suffix(".md"), given.get("--differences", "")],
+        "retrieval": [out],
+        "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
+    }.get(stage) or [out / name for name in FILES[stage]]
+    for path in map(Path, written):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join(sys.argv[1:]))
+
+
+main()

@@ -1,0 +1,118 @@
+"""A wrong config stops before any work; a right one reaches every stage as the stage reads it."""
+
+import json
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+import yaml
+
+from searchr2 import config
+from searchr2.files import read_json
+from tests.workflow.conftest import ROOT
+
+
+def test_the_schema_in_the_tree_is_the_one_the_settings_make():
+    command = [sys.executable, "-m", "searchr2.cli.main", "schema"]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "workflow/schema/config.schema.json").read_text() == made, (
+        "run: searchr2 schema > workflow/schema/config.schema.json"
+    )
+
+
+def test_a_run_may_override_exactly_the_sections_of_settings():
+    assert set(get_args(config.Overridable)) == set(config.Settings.model_fields)
+
+
+def test_the_default_config_is_one_page_and_an_experiment():
+    text = (ROOT / "config.yaml").read_text()
+    experiment = config.load(config.Experiment, yaml.safe_load(text), "config.yaml")
+    assert len(text.splitlines()) < 90
+    assert list(experiment.rows) == ["direct", "rag", "base-search", "search-r1", "search-r2"]
+
+
+WRONG = {
+    "grpo: {stepss: 3}": "config: grpo.stepss: no such setting; did you mean steps?",
+    "worlds: {}": "config: worlds: no such setting; did you mean world?",
+    "grpo: {learning_rate: 1e-6}": "write 1.0e-6",
+    "grpo: {steps: 0}": "config: grpo.steps: 0 is less than the minimum of 1",
+    "base:": "config: base: None is not of type 'object'",
+    "data: {questions: {nqq: x.jsonl}}": "config: data.questions: 'nqq' is not one of ['nq', ",
+    "runs: {r: {grpo: {step: 3}}}": "runs.r.grpo.step: no such setting; did you mean steps?",
+    "runs: {r: {world: {}}}": "config: runs.r: 'world' is not one of ['prompts', ",
+    "runs: {base: {}}": "config: 'base' cannot name a run or a row",
+    "runs: {a/b: {}}": "config: 'a/b' cannot name a run or a row",
+    "rows: {q: {label: Q, method: serch}}": "config: rows.q.method: 'serch' is not one of",
+    "rows: {q: {label: Q, method: rag, checkpoint: r3}}": "rows.q.checkpoint: 'r3' is not in runs",
+    "compare: [[rag, search-r3]]": "config: compare: 'search-r3' is not in rows",
+}
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG.items())
+def test_a_wrong_setting_is_named_with_its_place_before_any_work(project, line, message):
+    (project.folder / "mine.yaml").write_text(line)
+    status, output = project.snakemake("--cores", "1", "--configfile", "mine.yaml")
+    assert status == 1
+    assert message in output
+    assert not (project.folder / "results").exists()
+    assert project.calls() == []
+
+
+def test_a_missing_local_file_is_named_before_any_work(project):
+    status, output = project.snakemake("--cores", "1", "--configfile", "configs/local_files.yaml")
+    assert status == 1
+    assert "my_data/corpus.jsonl" in output
+    assert project.calls() == []
+
+
+READERS = {
+    "world.json": config.WorldConfig,
+    "data.json": config.DataConfig,
+    "base.json": config.BaseConfig,
+    "train/*/*.json": config.TrainConfig,
+    "evaluate/*/*.json": config.EvaluateConfig,
+    "table.json": config.TableConfig,
+    "tracking.json": config.Tracking,
+}
+
+
+def test_every_stage_can_read_its_settings(finished):
+    folder = finished.folder / "results" / "config"
+    unread = set(folder.rglob("*.json"))
+    for pattern, kind in READERS.items():
+        for path in folder.glob(pattern):
+            config.load(kind, read_json(path), path)
+            unread.remove(path)
+    assert not unread
+
+
+def test_a_run_reads_the_configs_settings_with_its_own_laid_over(finished):
+    folder = finished.folder / "results" / "config" / "train"
+    one, two = (
+        config.load(config.TrainConfig, read_json(folder / run / "seed1.json"), run)
+        for run in ("search-r1", "search-r2")
+    )
+    assert one.refiner.max_revisions == 0
+    assert not one.refiner.joint
+    assert not one.reward.process
+    assert two.refiner.max_revisions == 1
+    assert two.refiner.joint
+    assert two.reward.process
+    same = {"run", "refiner", "reward"}
+    assert one.model_dump(exclude=same) == two.model_dump(exclude=same)
+
+
+def test_moving_lines_of_the_config_changes_no_settings(finished):
+    def settings():
+        folder = finished.folder / "results" / "config"
+        return {str(path): path.read_text() for path in folder.rglob("*.json")}
+
+    before = settings()
+    default = yaml.safe_load((ROOT / "config.yaml").read_text())
+    turned = {key: default[key] for key in reversed(default)}
+    turned["grpo"] = dict(reversed(default["grpo"].items()))
+    (finished.folder / "config.yaml").write_text(json.dumps(turned))
+    status, output = finished.snakemake("-n")
+    assert status == 0, output
+    assert settings() == before
