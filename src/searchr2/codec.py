@@ -32,18 +32,23 @@ class Codec(ports.Codec):
 
     @classmethod
     def load(cls, source: str | Path) -> Codec:
-        """The tokenizer of a ``save_pretrained`` folder or hub id.
+        """The tokenizer of a ``save_pretrained`` folder (a ``Path``) or of a folder or hub id.
 
         Raises ``ArtifactError`` where there is none, it is not a fast one, or it has no
         end-of-sequence token.
         """
+        if isinstance(source, Path) and not source.is_dir():
+            raise ArtifactError(f"{source}: no such folder")
         try:
             tokenizer = AutoTokenizer.from_pretrained(str(source))
         except (OSError, ValueError, KeyError) as error:
-            raise ArtifactError(f"{source}: no tokenizer can be read here: {error}") from None
+            reason = str(error).partition("\n")[0]
+            raise ArtifactError(f"{source}: no tokenizer can be read here: {reason}") from None
         full = getattr(tokenizer, "backend_tokenizer", None)
         if full is None or tokenizer.eos_token_id is None:
             raise ArtifactError(f"{source}: needs a fast tokenizer with an end-of-sequence token")
+        if not _ids(full, "a"):  # transformers makes up an empty one where the files are missing
+            raise ArtifactError(f"{source}: no tokenizer here, only the config of one")
         plain = json.loads(full.to_str()) | {"added_tokens": [], "post_processor": None}
         return cls(tokenizer, tokenizer.eos_token_id, full, Tokenizer.from_str(json.dumps(plain)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,10 @@ def supporting_titles(metadata: dict[str, Any]) -> tuple[str, ...] | None:
     titles = metadata.get("supporting_titles")
     if titles is None:
         facts = metadata.get("supporting_facts") or []
-        titles = facts.get("title", []) if isinstance(facts, dict) else [fact[0] for fact in facts]
-    if not isinstance(titles, Sequence) or not all(isinstance(title, str) for title in titles):
-        raise ValueError("supporting titles must be a list of strings")
+        if isinstance(facts, dict):
+            titles = facts.get("title")
+        elif isinstance(facts, list) and all(isinstance(fact, list) and fact for fact in facts):
+            titles = [fact[0] for fact in facts]
+    if not isinstance(titles, list) or not all(isinstance(title, str) for title in titles):
+        raise ValueError('the supporting titles in "metadata" must be strings in a list')
     return tuple(dict.fromkeys(titles)) or None
