@@ -65,8 +65,8 @@ Namers = dict[str, Iterator[str]]
 def _namers(works: int, rng: np.random.Generator) -> Namers:
     """A source of names for each kind.
 
-    A word stands in about six names of a kind, so that a search by one word finds the wrong passages
-    half of the time. Small worlds need more words than that for names enough.
+    A word stands in about six names of a kind, so that a search by one word finds the wrong
+    passages half of the time. Small worlds need more words than that for names enough.
     """
     people = works * PER_WORK["person"]
     uses = (works * PER_WORK["film"] * 2, works * PER_WORK["city"] * 2, people * 0.6, people)

@@ -28,19 +28,25 @@ _NQ: Forms = {
     "home": ("where is {s} based", "what city is {s} based in"),
 }
 _TRIVIAQA: Forms = {
-    "director": ("Which person directed the film {s}?", "Name the director of the film {s}?"),
-    "star": ("Which person stars in the film {s}?", "Name the star of the film {s}?"),
+    "director": (
+        "Which person directed the film {s}?",
+        "Can you name the director of the film {s}?",
+    ),
+    "star": ("Which person stars in the film {s}?", "Can you name the star of the film {s}?"),
     "released": ("In which year was the film {s} first released?",),
-    "author": ("Which person wrote the novel {s}?", "Name the author of the novel {s}?"),
+    "author": ("Which person wrote the novel {s}?", "Can you name the author of the novel {s}?"),
     "published": ("In which year was the novel {s} first published?",),
-    "performer": ("Which person first sang the song {s}?", "Name the singer of the song {s}?"),
+    "performer": (
+        "Which person first sang the song {s}?",
+        "Can you name the singer of the song {s}?",
+    ),
     "recorded": ("In which year was the song {s} first recorded?",),
     "birthplace": ("Which city was the birthplace of {s}?", "In which city was {s} born?"),
-    "spouse": ("Which person is married to {s}?", "Name the spouse of {s}?"),
-    "employer": ("For which company does {s} work?", "Name the employer of {s}?"),
+    "spouse": ("Which person is married to {s}?", "Can you name the spouse of {s}?"),
+    "employer": ("For which company does {s} work?", "Can you name the employer of {s}?"),
     "country": ("In which country is the city of {s}?", "The city of {s} is in which country?"),
-    "mayor": ("Which person is mayor of the city of {s}?", "Name the mayor of {s}?"),
-    "founder": ("Which person founded the company {s}?", "Name the founder of {s}?"),
+    "mayor": ("Which person is mayor of the city of {s}?", "Can you name the mayor of {s}?"),
+    "founder": ("Which person founded the company {s}?", "Can you name the founder of {s}?"),
     "home": ("In which city is the company {s} based?", "The company {s} is based in which city?"),
 }
 _POPQA: Forms = {
