@@ -28,7 +28,7 @@ class Relation:
 
 RELATIONS = (
     Relation("director", "film", "person", "directed", "{s} was directed by {v}."),
-    Relation("star", "film", "person", "stars", "{s} stars {v}."),
+    Relation("star", "film", "person", "headlined", "{s} was headlined by {v}."),
     Relation("released", "film", "year", "released", "{s} was released in {v}."),
     Relation("author", "novel", "person", "written", "{s} was written by {v}."),
     Relation("published", "novel", "year", "published", "{s} was published in {v}."),
@@ -36,9 +36,9 @@ RELATIONS = (
     Relation("recorded", "song", "year", "recorded", "{s} was recorded in {v}."),
     Relation("birthplace", "person", "city", "born", "{s} was born in {v}."),
     Relation("spouse", "person", "person", "married", "{s} is married to {v}."),
-    Relation("employer", "person", "company", "works", "{s} works for {v}."),
-    Relation("country", "city", "country", "country", "{s} is a city in the country of {v}."),
-    Relation("mayor", "city", "person", "mayor", "{s} is led by mayor {v}."),
+    Relation("employer", "person", "company", "employed", "{s} is employed by {v}."),
+    Relation("country", "city", "country", "located", "{s} is located in {v}."),
+    Relation("mayor", "city", "person", "governed", "{s} is governed by {v}."),
     Relation("founder", "company", "person", "founded", "{s} was founded by {v}."),
     Relation("home", "company", "city", "based", "{s} is based in {v}."),
 )
