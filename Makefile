@@ -21,9 +21,7 @@ test: venv ## run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 ui: venv ## MLflow's pages over all runs so far, on port 5000 of this machine
-	$(BIN)/searchr2 sync --results $(RESULTS)
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --workers 1 \
-		--host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///$(RESULTS)/mlflow.db
+	$(BIN)/searchr2 ui --results $(RESULTS) --port $(PORT)
 
 venv: $(VENV)/installed ## make the environment and nothing else
 

@@ -69,7 +69,9 @@ rule figure:
         "../../envs/searchr2.yaml"
     threads: 1
     params:
-        runs=lambda wildcards, input: [f"{Path(file).parts[-3]}={file}" for file in input],
+        runs=lambda wildcards, input: [
+            f"{label(config, Path(file).parts[-3])}={file}" for file in input
+        ],
         out=subpath(output.png, strip_suffix=".png"),
     shell:
-        "searchr2 figure --runs {params.runs} --out {params.out} &> {log}"
+        "searchr2 figure --runs {params.runs:q} --out {params.out} &> {log}"
