@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 from searchr2.config import SETS
-from searchr2.files import write_json, write_text
+from searchr2.files import write_json, write_jsonl, write_text
 from searchr2.tracking.record import Record
 
 BACKBONE = "qwen2-mini"
@@ -61,8 +61,56 @@ def evaluation_record(results: Path, row: str, method: str, checkpoint: str, em:
             }
             for i, name in enumerate(SETS)
         }
+        rows = predictions(method, em)
+        if row == "search-r2":
+            rows[0] = revised(rows[0], "Ada Lind")
+        write_jsonl(folder / "predictions.jsonl", rows)
         average = {key: sets["nq"][key] + 3 for key in ("em", "f1", "sub_em")}
         write_json(folder / "metrics.json", {"sets": sets, "average": average})
+
+
+def predictions(method: str, em: float) -> list[dict]:
+    """A hundred questions a set, ``em`` of them answered rightly."""
+    return [prediction(f"{name}-{i}", name, i < em, method) for name in SETS for i in range(100)]
+
+
+def prediction(id: str, dataset: str, right: bool, method: str) -> dict:
+    answer = "Mira Voss" if right else "Ada Lind"
+    found = [passage("The Quiet Harbour"), passage("Mira Voss")]
+    row = {
+        "id": id,
+        "dataset": dataset,
+        "question": f"Who directed The Quiet Harbour, number {id}?",
+        "golden_answers": ["Mira Voss"],
+        "prediction": answer,
+        "em": float(right),
+        "f1": float(right),
+        "sub_em": float(right),
+        "searches": 1,
+        "supporting_titles": ["The Quiet Harbour"],
+        "titles_found": ["The Quiet Harbour"],
+    }
+    last = {"text": f"<answer> {answer} </answer>", "answer": answer}
+    if method == "direct":
+        return {**row, "turns": [last]}
+    if method == "rag":
+        return {**row, "context": found, "turns": [last]}
+    text = "<think> I need the film. </think><search> The Quiet Harbour </search>"
+    return {
+        **row,
+        "turns": [{"text": text, "query": "The Quiet Harbour", "documents": found}, last],
+    }
+
+
+def revised(row: dict, draft_answer: str) -> dict:
+    """``row`` as the Meta-Refiner would have left it after cutting before the answer."""
+    draft = [row["turns"][0], {"text": "<answer> x </answer>", "answer": draft_answer}]
+    verdict = {"choice": 2, "accepts": False, "probabilities": [0.2, 0.1, 0.7]}
+    return {**row, "verdicts": [verdict], "drafts": [draft]}
+
+
+def passage(title: str) -> dict:
+    return {"id": title, "title": title, "text": f"{title} is known here.", "score": 7.25}
 
 
 def base_record(results: Path) -> None:

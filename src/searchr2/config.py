@@ -219,6 +219,8 @@ class Tracking(Section):
     uri: str | None = None
     """A tracking server; ``None`` is a sqlite store in the results folder."""
     experiment: str = "search-r2"
+    traces: int = Field(2, ge=0)
+    """Trajectories shown in MLflow of each set and of each kind of outcome; files hold them all."""
 
 
 METHODS = ("direct", "rag", "search")

@@ -1,6 +1,7 @@
 """The mirror against a real sqlite store, from synthetic records."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -95,15 +96,51 @@ def test_the_best_checkpoint_of_a_set_is_found(mirrored):
     assert not {"n/nq", "title_recall/nq"} & set(measured)
 
 
+def test_a_trace_tells_a_trajectory(mirrored):
+    _, store = mirrored
+    found = store.client.search_traces(
+        [store.experiment], filter_string="tags.outcome = 'repaired' AND tags.dataset = 'nq'"
+    )
+    trace = found[0]
+    root, *steps = sorted(
+        trace.data.spans, key=lambda span: (span.start_time_ns, span.parent_id or "")
+    )
+    assert (root.span_type, root.inputs) == (
+        "AGENT",
+        "Who directed The Quiet Harbour, number nq-0?",
+    )
+    assert [(step.span_type, step.name) for step in steps] == [
+        ("LLM", "actor turn 1"),
+        ("RETRIEVER", "search: The Quiet Harbour"),
+        ("LLM", "actor turn 2"),
+        ("EVALUATOR", "discriminator: reject"),
+        ("EVALUATOR", "trimmer: cut before step 2"),
+        ("LLM", "regenerated turn 2"),
+    ]
+    assert steps[1].outputs[0]["metadata"]["title"] == "The Quiet Harbour"
+    assert steps[4].outputs == {"p(step 1 is flawed)": 0.1, "p(step 2 is flawed)": 0.7}
+    told = {a.name: getattr(a, "value", None) for a in trace.info.assessments}
+    assert told == {
+        "gold answers": ["Mira Voss"],
+        "em": 1.0,
+        "f1": 1.0,
+        "sub_em": 1.0,
+        "evidence": 1.0,
+    }
+    model = store.client.get_logged_model(trace.info.trace_metadata["mlflow.modelId"])
+    assert model.name == "search-r2-seed2-step6"
+
+
 def test_mirroring_again_changes_nothing(mirrored):
     results, store = mirrored
-    tables = ("metrics", "logged_model_metrics", "logged_models", "runs", "tags", "params")
+    tables = ["metrics", "logged_model_metrics", "logged_models", "runs", "tags", "params"]
+    tables += ["spans", "assessments", "experiment_tags", "trace_tags"]
+    selections = [f"* FROM {table}" for table in tables]
+    selections += ["source_id, destination_id FROM inputs"]  # a link made again has a new id
 
     def contents():
-        import sqlite3
-
         with sqlite3.connect(results / "mlflow.db") as database:
-            return [sorted(database.execute(f"SELECT * FROM {t}"), key=repr) for t in tables]
+            return [sorted(database.execute(f"SELECT {s}"), key=repr) for s in selections]
 
     before = contents()
     sync_once(results, Tracking())

@@ -36,17 +36,18 @@ class Checkpoints:
         ]
         self._store.write(run, validated)
 
-    def evaluated(self, record: RecordFolder, run: Run, made: RecordFolder | None, by: Run) -> None:
+    def evaluated(self, record: RecordFolder, run: Run, made: RecordFolder | None, by: Run) -> str:
         """Attach an evaluation's scores to its checkpoint's model, and its data sets to the run.
 
         ``made`` is the record that left the checkpoint (``None``: it came from elsewhere) and
-        ``by`` its run.
+        ``by`` its run. Returns the model's id.
         """
         step = made.last[0] if made else 0
         model = self._model(made, record, by, step)
         sets = [_data_set(record, name) for name in record.result["sets"]] if record.result else []
         self._store.use(run, sets, model)
         self._store.write(run, scores(record, step, model))
+        return model
 
     def _model(
         self, made: RecordFolder | None, evaluation: RecordFolder | None, run: Run, step: int

@@ -11,22 +11,26 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
 
-from searchr2.files import digest
+from searchr2.files import digest, read_jsonl
 from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
 from searchr2.tracking.store import Run, Store, Value
+from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
+PREDICTIONS = "predictions.jsonl"
 
 
 class Mirror:
     """Copies the records under ``results`` into ``store``."""
 
-    def __init__(self, results: Path, store: Store) -> None:
+    def __init__(self, results: Path, store: Store, traces: int) -> None:
+        """``traces`` of each data set and kind of outcome are shown of every evaluation."""
         self._results = results
         self._store = store
+        self._traces = traces
         self._runs = store.runs()
         self._checkpoints = Checkpoints(store)
         store.describe(views.tags(now()))
@@ -48,12 +52,23 @@ class Mirror:
             return False
         if record.result is not None:
             made = maker(record, records)
-            self._checkpoints.evaluated(record, run, made, self._runs[made.id] if made else run)
+            by = self._runs[made.id] if made else run
+            model = self._checkpoints.evaluated(record, run, made, by)
+            self._trace(record, run, model)
         elif record.about["status"] == "finished":
             self._checkpoints.trained(record, run)
         self._store.set_status(run, record.about["status"], record.about["end"])
         self._store.write(run, tags=record.about["tags"], state=record.state)
         return True
+
+    def _trace(self, record: RecordFolder, run: Run, model: str) -> None:
+        """Show a sample of an evaluation's trajectories."""
+        path = record.path / PREDICTIONS
+        if not path.exists():
+            return
+        rows = sample((row for _, row in read_jsonl(path)), self._traces)
+        tags = {key: record.about["tags"][key] for key in ("row", "method", "backbone", "seed")}
+        self._store.trace(rows, record.about["start"], tags, run, model)
 
     def _begin(self, record: RecordFolder) -> Run:
         """Make the run of a record, under the parent of its group."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from searchr2.config import Tracking
+from searchr2.tracking.trajectories import Row
 
 LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # the default waits minutes for a dead server
@@ -36,6 +37,9 @@ from mlflow.entities import (  # noqa: E402
     Param,
     RunTag,
 )
+from mlflow.tracing.client import TracingClient  # noqa: E402
+
+from searchr2.tracking.traces import upload  # noqa: E402
 
 ID, MIRRORED, MODEL = "searchr2.id", "searchr2.mirrored", "searchr2.model"
 """Tags: a record's identity, how much of it the store holds, and a checkpoint's identity."""
@@ -176,6 +180,13 @@ class Store:
             experiment_id=self.experiment,
         )
         return str(model.model_id)
+
+    def trace(
+        self, rows: Sequence[Row], start: int, tags: Mapping[str, str], run: Run, model: str
+    ) -> None:
+        """Show trajectories as traces of a run and a checkpoint; ``start`` is epoch ms."""
+        metadata = {"mlflow.sourceRun": run.id, "mlflow.modelId": model}
+        upload(TracingClient(self.uri), self.experiment, rows, start, tags, metadata)
 
 
 def _metric(run: Run, value: Value) -> Metric:
