@@ -101,11 +101,16 @@ class Base(Section):
     knows the format, explores, and leaves room. Stands in for a pretrained instruct model."""
 
     seed: int = 1
-    steps: int = Field(1600, ge=1)
-    batch_size: int = Field(16, ge=1)
+    reading_steps: int = Field(800, ge=0)
+    """Updates on reading drills, which come first."""
+    steps: int = Field(2600, ge=1)
+    """Updates in all."""
+    batch_size: int = Field(8, ge=1)
     """Sequences an update."""
     learning_rate: float = Field(2e-3, gt=0)
-    warmup_ratio: float = Field(0.05, ge=0, le=1)
+    warmup_ratio: float = Field(0.02, ge=0, le=1)
+    weight_decay: float = Field(0.1, ge=0)
+    adam_beta2: float = Field(0.95, ge=0, lt=1)
     checkpoint_every: int = Field(200, ge=1)
     refiner_share: float = Field(0.2, ge=0, le=1)
     """Share of demonstrations that show the Meta-Refiner's role."""
@@ -118,7 +123,7 @@ class Base(Section):
     partial_share: float = Field(0.8, ge=0, le=1)
     """Of the other queries, how many drop the first piece of the name; the rest are worse."""
     sound_share: float = Field(0.45, ge=0, le=1)
-    """Refiner demonstrations over carefully searched attempts, most of which are sound."""
+    """Refiner demonstrations over carefully searched attempts, nearly all of them sound."""
 
     def role_shares(self) -> dict[str, float]:
         """The share of each role; the Actor's is what the others leave."""
@@ -138,8 +143,8 @@ class Prompts(Section):
 class Rollout(Section):
     """Limits of a trajectory (Algorithm 2, Appendix E)."""
 
-    max_turns: int = Field(4, ge=1)
-    """B: assistant turns, the answering one included."""
+    max_turns: int = Field(5, ge=1)
+    """B: assistant turns, the answering one included. The paper's is 4; 5 lets four hops be answered."""
     max_turn_tokens: int = Field(64, ge=1)
     """Tokens the Actor may write in one turn."""
     max_document_tokens: int = Field(64, ge=1)

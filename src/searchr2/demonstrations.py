@@ -5,11 +5,13 @@ room. Most demonstrated queries therefore drop a piece of the name, so that the 
 read is then read from the wrong passage, the error runs through the later steps, and the answer is wrong.
 The same trajectories, with their first miss known, are what the Meta-Refiner's role is first shown.
 
-Each demonstration is a procedure on the driver: it asks the real retriever.
+Each demonstration is a procedure on the driver: it asks the real retriever. Before them stand reading drills:
+facts shown as passages and recited in another order, from which a new model learns to copy by context.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -20,10 +22,22 @@ from searchr2.config import Base, Rollout
 from searchr2.ports import Procedure, Search
 from searchr2.prompts import PromptBook
 from searchr2.tags import ANSWER, SEARCH, THINK
-from searchr2.trajectory import Author, Collection, Question, Span, Step, Trajectory
+from searchr2.trajectory import (
+    Author,
+    Collection,
+    Document,
+    Question,
+    Span,
+    Step,
+    Trajectory,
+)
 
 Role = Literal["search", "rag", "direct", "refiner"]
 FIRST_THOUGHT = "I should search."
+RECALL = "I should answer."
+BALANCING_TRIES = 3
+DRILL_FACTS = 6
+"""Facts in a reading drill, about as many as three passages hold."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +67,7 @@ class Demonstrator:
     def show(self, question: Question, role: Role, rng: np.random.Generator) -> Procedure[Demonstration]:
         """One demonstration of ``role`` on ``question``."""
         if role == "direct":
-            action = self._action("I recall it.", ANSWER, question.golden_answers[0])
+            action = self._action(RECALL, ANSWER, question.golden_answers[0])
             return Demonstration(role, (self.prompts.direct(question.text), action))
         if role == "rag":
             return (yield from self._rag(question))
@@ -61,6 +75,16 @@ class Demonstrator:
             return (yield from self._refiner(question, rng))
         attempt = yield from self._attempt(question, rng, self.settings.full_query)
         return Demonstration(role, tuple(attempt.trajectory.spans))
+
+    def drill(self, questions: Sequence[Question], rng: np.random.Generator) -> tuple[Span, ...]:
+        """A reading drill: facts of these questions as passages, then again in another order."""
+        facts = sorted({hop["fact"] for q in questions for hop in q.metadata["hops"]})
+        chosen = [facts[i] for i in rng.permutation(len(facts))[:DRILL_FACTS]]
+        passages = tuple(Document("", "", fact, 0.0) for fact in chosen)
+        shown = self.prompts.documents(passages, self.limits.max_document_tokens)
+        again = "".join(" " + chosen[i] for i in rng.permutation(len(chosen)))
+        recited = Span(Author.ACTOR, self.prompts.codec.template(again))
+        return Span(Author.PROMPT, shown), recited
 
     def _rag(self, question: Question) -> Procedure[Demonstration]:
         documents = cast(Collection, (yield Search(question.text)))
@@ -72,9 +96,12 @@ class Demonstrator:
         return Demonstration("rag", (prompt, action))
 
     def _refiner(self, question: Question, rng: np.random.Generator) -> Procedure[Demonstration]:
-        """A verdict on an attempt. Classes are balanced by how carefully the attempt searched."""
+        """A verdict on an attempt, searched carefully or carelessly so that both classes are common."""
         sound = rng.random() < self.settings.sound_share
-        attempt = yield from self._attempt(question, rng, 1.0 if sound else 0.1)
+        for _ in range(BALANCING_TRIES):
+            attempt = yield from self._attempt(question, rng, 1.0 if sound else 0.0)
+            if sound == (attempt.flawed == 0):
+                break
         prompt = self.prompts.refiner(question.text, attempt.trajectory)
         verdict = self.prompts.codec.template(f" {attempt.flawed}")
         return Demonstration("refiner", (prompt, Span(Author.REFINER, verdict)))

@@ -60,12 +60,9 @@ def flatten(trace: Trace, advantage: float, joint: bool) -> Iterator[Row]:
 
 
 def imitation(spans: Sequence[Span]) -> Row:
-    """A demonstration as a row for supervised training: loss on everything after the prompt.
-
-    Passages carry loss here: from scratch, a model learns to copy names by predicting them.
-    """
+    """A demonstration as a row for supervised training: loss on what the policy's roles wrote."""
     ids = tuple(token for span in spans for token in span.ids)
-    mask = tuple(span.author != Author.PROMPT for span in spans for _ in span.ids)
+    mask = tuple(span.author in _TRAINED for span in spans for _ in span.ids)
     return Row(ids, mask, (0.0,) * len(ids), 1.0, spans[-1].author)
 
 

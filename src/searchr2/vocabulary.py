@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from searchr2.corpus import read_corpus
-from searchr2.demonstrations import FIRST_THOUGHT
+from searchr2.demonstrations import FIRST_THOUGHT, RECALL
 from searchr2.files import write_manifest
 from searchr2.questions import read_questions
 from searchr2.tags import ALL_TAGS
@@ -62,7 +62,7 @@ def _texts(corpora: Sequence[Path], questions: Sequence[Path]) -> Iterator[str]:
     for path in questions:
         for question in read_questions(path):
             yield from (f" {text}" for text in (question.text, *question.golden_answers))
-    yield f" {FIRST_THOUGHT}"
+    yield f" {FIRST_THOUGHT} {RECALL}"
     yield from (f" {digit}" for digit in range(10))
     yield from _templates()
 

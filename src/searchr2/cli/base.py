@@ -57,32 +57,43 @@ def run(options: argparse.Namespace) -> None:
     with record:
         prompts = load_prompts(config.prompts, codec)
         questions = read_questions(options.demonstrations)
-        rows = demonstrate(config, questions, prompts, load_retriever(options.index))
+        plan = lessons(config, questions, prompts, load_retriever(options.index))
         model = new_model(config.model, codec.size, config.base.seed)
-        policy = Policy(model, config.deepspeed, max_grad_norm=1.0, weight_decay=0.01)
+        settings = config.base
+        policy = Policy(
+            model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2
+        )
         found = checkpoints.newest(state, identity)
         if found:
             policy.load(found[0])
         start = found[1] if found else 0
         record.rewind(start)
-        imitate(policy, rows, config.base, record, state, identity, start)
+        imitate(policy, plan, settings, record, state, identity, start)
         export(policy.model, options.tokenizer, options.out, {"stage": "base", "identity": identity})
         policy.close()
 
 
-def demonstrate(config: Any, questions: Any, prompts: Any, retriever: Any) -> list[Any]:
-    """The base stage's rows: one demonstration a question, its role drawn by the config's shares."""
+def lessons(config: Any, questions: Any, prompts: Any, retriever: Any) -> list[Any]:
+    """The base stage's batches: reading drills, and a demonstration a question, roles by their shares."""
     from searchr2.demonstrations import Demonstrator
     from searchr2.driver import drive
     from searchr2.packing import imitation
     from searchr2.randomness import generator, stage_key
+    from searchr2.training.supervised import schedule
 
-    shares = config.base.role_shares()
-    demonstrator = Demonstrator(prompts, config.rollout, config.base)
+    settings = config.base
+    shares = settings.role_shares()
+    demonstrator = Demonstrator(prompts, config.rollout, settings)
+    key = stage_key(settings.seed, "demonstrations")
     procedures = []
     for index, question in enumerate(questions):
-        rng = generator(*stage_key(config.base.seed, "demonstrations"), index)
+        rng = generator(*key, 0, index)
         role = str(rng.choice(list(shares), p=list(shares.values())))
         procedures.append(demonstrator.show(question, role, rng))
     shown = drive(procedures, None, retriever, config.retrieval.k)
-    return [imitation(demonstration.spans) for demonstration in shown]
+    drills = [
+        demonstrator.drill([questions[i] for i in rng.integers(len(questions), size=8)], rng)
+        for rng in (generator(*key, 1, n) for n in range(settings.reading_steps * settings.batch_size))
+    ]
+    rows = [imitation(demonstration.spans) for demonstration in shown]
+    return schedule([imitation(spans) for spans in drills], rows, settings)

@@ -34,12 +34,13 @@ class Policy:
         settings: Deepspeed,
         max_grad_norm: float,
         weight_decay: float = 0.0,
+        beta2: float = 0.999,
     ) -> None:
         deepspeed = _import_deepspeed()
         self.engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=list(model.parameters()),
-            config=_deepspeed_config(settings, max_grad_norm, weight_decay),
+            config=_deepspeed_config(settings, max_grad_norm, weight_decay, beta2),
         )
 
     @property
@@ -112,11 +113,11 @@ def _import_deepspeed() -> Any:
 
 
 def _deepspeed_config(
-    settings: Deepspeed, max_grad_norm: float, weight_decay: float
+    settings: Deepspeed, max_grad_norm: float, weight_decay: float, beta2: float
 ) -> dict[str, Any]:
     """DeepSpeed's own JSON. Micro-batches are ours (their number varies with lengths), so accumulation is
     left to the caller; torch's AdamW needs no compiler."""
-    adam = {"lr": 0.0, "weight_decay": weight_decay, "torch_adam": True, "betas": [0.9, 0.999]}
+    adam = {"lr": 0.0, "weight_decay": weight_decay, "torch_adam": True, "betas": [0.9, beta2]}
     return {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from searchr2 import progress
@@ -20,39 +19,42 @@ from searchr2.training import checkpoints
 from searchr2.training.logprobs import Tensors, tensors, token_logprobs
 from searchr2.training.policy import Policy
 
+LOG_EVERY = 10
+
 
 def imitate(
     policy: Policy,
-    rows: Sequence[Row],
+    plan: Sequence[Sequence[Row]],
     settings: Base,
     tracker: Tracker,
     state: Path,
     identity: str,
     start: int,
 ) -> None:
-    """Minimise -log p of the rows' loss tokens from step ``start`` to ``settings.steps``.
+    """Minimise -log p of the rows' loss tokens, an update for each batch of ``plan`` from ``start`` on.
 
-    The rows of step t are a function of (seed, t); checkpoints under ``state`` carry ``identity``.
+    Checkpoints under ``state`` carry ``identity``.
     """
-    bar = progress.bar(settings.steps, "base", "steps", done=start)
-    for step in range(start, settings.steps):
+    bar = progress.bar(len(plan), "base", "steps", done=start)
+    for step in range(start, len(plan)):
         began = time.perf_counter()
-        batch = collate([rows[i] for i in batch_indices(settings, len(rows), step)])
+        batch = collate(plan[step])
         rate = learning_rate(settings, step)
         loss = partial(negative_log_likelihood, tokens=batch.loss_tokens)
         value, norm = policy.update([tensors(batch, policy.device)], loss, rate)
         speed = int(batch.valid_BT.sum()) / (time.perf_counter() - began)
-        tracker.log(
-            {
-                "loss/nats_per_token": value,
-                "policy/grad_norm": norm,
-                "policy/learning_rate": rate,
-                "time/tokens_per_second": speed,
-            },
-            step + 1,
-        )
+        if (step + 1) % LOG_EVERY == 0:
+            tracker.log(
+                {
+                    "loss/nats_per_token": value,
+                    "policy/grad_norm": norm,
+                    "policy/learning_rate": rate,
+                    "time/tokens_per_second": speed,
+                },
+                step + 1,
+            )
         bar.update()
-        bar.set_postfix(loss=f"{value:.2f}")
+        bar.set_postfix(loss=f"{value:.2f}", refresh=False)
         if (step + 1) % settings.checkpoint_every == 0:
             checkpoints.save(state, step + 1, policy.save, {"identity": identity})
     bar.close()
@@ -64,19 +66,22 @@ def negative_log_likelihood(model: torch.nn.Module, batch: Tensors, tokens: int)
     return -logp_BT.sum() / tokens
 
 
-def batch_indices(settings: Base, count: int, step: int) -> list[int]:
-    """The rows of a step: epoch after epoch, each a permutation that is a function of (seed, epoch)."""
+def schedule(drills: Sequence[Row], rows: Sequence[Row], settings: Base) -> list[list[Row]]:
+    """The batch of every step: reading drills, then epochs of rows.
+
+    Rows of like length share a batch, which saves padding; the first epoch goes from short to long, the
+    later ones in an order that is a function of (seed, epoch).
+    """
     size = settings.batch_size
-    picked: list[int] = []
-    for position in range(step * size, (step + 1) * size):
-        epoch, offset = divmod(position, count)
-        picked.append(int(_order(settings.seed, epoch, count)[offset]))
-    return picked
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
-    return generator(*stage_key(seed, "base-order"), epoch).permutation(count)
+    reading = [list(drills[i : i + size]) for i in range(0, len(drills), size)]
+    by_length = sorted(rows, key=lambda row: len(row.ids))
+    buckets = [by_length[i : i + size] for i in range(0, len(rows), size)]
+    plan, epoch = reading[: settings.reading_steps], 0
+    while len(plan) < settings.steps:
+        order = generator(*stage_key(settings.seed, "base-order"), epoch).permutation(len(buckets))
+        plan += [buckets[i] for i in order] if epoch else buckets
+        epoch += 1
+    return plan[: settings.steps]
 
 
 def learning_rate(settings: Base, step: int) -> float:
@@ -85,4 +90,4 @@ def learning_rate(settings: Base, step: int) -> float:
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(1, settings.steps - warmup)
-    return float(settings.learning_rate * 0.5 * (1 + np.cos(np.pi * done)))
+    return float(settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done)))
