@@ -64,7 +64,7 @@ def answer(
         replies.update({i: found[request.query] for i, request in searches.items()})
     if scores:
         replies.update(zip(scores, engine.score(list(scores.values())), strict=True))
-    if not replies:
-        turns = {i: r for i, r in requests.items() if isinstance(r, Generate)}
+    turns = {i: r for i, r in requests.items() if isinstance(r, Generate)}
+    if turns and not replies:
         replies.update(zip(turns, engine.generate(list(turns.values())), strict=True))
     return replies

@@ -6,7 +6,8 @@ p(1) + ... + p(T); the Trimmer draws the flawed step from p(1..T); the Actor reg
 Where the paper is silent we chose: an integer of several tokens is scored as their product and ended by a
 line break where one is the beginning of another; ids that all options begin with (Qwen2 writes the space
 before a digit as a token of its own) belong to the prompt, being no decision; the log-probability a
-meta-action carries into the loss is the vocabulary's, as for any generated token.
+meta-action carries into the loss is the vocabulary's, as for any generated token; a trajectory of no
+step (its prompt alone fills the context) is not judged.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class MetaRefiner:
         y = yield from self.actor.roll_out(Trajectory(prompt), (*key, 0))
         verdicts: list[Verdict] = []
         drafts: list[Trajectory] = []
-        while len(drafts) < self.settings.max_revisions:
+        while y.steps and len(drafts) < self.settings.max_revisions:
             n = len(drafts) + 1
             verdict = yield from self.judge(question, y, (*key, n))
             verdicts.append(verdict)
