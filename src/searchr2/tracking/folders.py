@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import digest, read_json
+from searchr2.files import UserError, digest, read_json
 from searchr2.tracking.lock import is_held
 from searchr2.tracking.record import LEDGER, LOCK, RUN, STATE
 
@@ -17,6 +18,7 @@ RESULT = "metrics.json"
 """An evaluation's outcome: ``{"sets": {set: {"em": ..., ...}}, "average": {...}}``."""
 
 Line = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ def find_records(results: Path) -> Iterator[RecordFolder]:
     """Every record under ``results``, by place: the base, training runs, then evaluations."""
     for place in PLACES:
         for path in sorted(results.glob(f"{place}/{RUN}")):
-            yield read_record(results, path.parent)
+            try:
+                yield read_record(results, path.parent)
+            except (UserError, OSError, LookupError, TypeError) as error:
+                log.warning("%s: not a record: %r", path, error)
 
 
 def read_record(results: Path, folder: Path) -> RecordFolder:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchr2.config import Tracking, load
-from searchr2.files import read_json
+from searchr2.files import UserError, read_json
 from searchr2.processes import alive
 from searchr2.tracking.lock import exclusive
 
@@ -33,6 +33,10 @@ SETTINGS = Path("config", "tracking.json")
 log = logging.getLogger(__name__)
 
 
+class SyncError(UserError):
+    """The store could not take everything; the message says why."""
+
+
 def read_settings(results: Path) -> Tracking:
     """The ``tracking`` section of the workflow's config, or its defaults."""
     path = results / SETTINGS
@@ -41,9 +45,14 @@ def read_settings(results: Path) -> Tracking:
 
 
 def sync_once(results: Path, settings: Tracking) -> None:
-    """Bring the store up to date; raises ``LockedError`` or what the store raises."""
+    """Bring the store up to date; raises ``SyncError`` where it cannot be reached or written."""
     with exclusive(results / LOCK):
-        _mirror(results, settings).update()
+        try:
+            _mirror(results, settings).update()
+        except Exception as error:  # MLflow lets through what its database or connection raises
+            raise SyncError(
+                f"not everything is in MLflow: {_line(error)}; files hold all of it, sync again"
+            ) from error
 
 
 def follow(results: Path, settings: Tracking, parent: int) -> None:
@@ -59,7 +68,7 @@ def follow(results: Path, settings: Tracking, parent: int) -> None:
                 mirror = mirror or _mirror(results, settings)
                 mirror.update()
             except Exception as error:  # whatever a store may raise must not end the mirroring
-                log.warning("not mirrored yet: %s", (str(error).splitlines() or [repr(error)])[0])
+                log.warning("not mirrored yet: %s", _line(error))
                 mirror = None
             _wait(parent, 0 if last else EVERY)
 
@@ -69,6 +78,10 @@ def _mirror(results: Path, settings: Tracking) -> Mirror:
     from searchr2.tracking.store import Store
 
     return Mirror(results, Store(results, settings), settings.traces)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]
 
 
 def _wait(parent: int, seconds: float) -> None:

@@ -7,11 +7,12 @@ repeated.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import fmean
 
-from searchr2.files import digest, read_jsonl
+from searchr2.files import UserError, digest, read_jsonl
 from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
@@ -21,6 +22,8 @@ from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
 PREDICTIONS = "predictions.jsonl"
+
+log = logging.getLogger(__name__)
 
 
 class Mirror:
@@ -36,9 +39,18 @@ class Mirror:
         store.describe(views.tags(now()))
 
     def update(self) -> None:
-        """One pass over all records. Raises what the store raises; what was copied stays."""
+        """One pass over all records. Raises what the store raises; what was copied stays.
+
+        A record that cannot be understood is named in the log and passed over.
+        """
         records = {record.key: record for record in find_records(self._results)}
-        changed = [record for record in records.values() if self._copy(record, records)]
+        changed = []
+        for record in records.values():
+            try:
+                if self._copy(record, records):
+                    changed.append(record)
+            except (UserError, LookupError, TypeError, ValueError) as error:
+                log.warning("%s: cannot be mirrored: %r", record.key, error)
         for group in sorted({record.group for record in changed if record.group}):
             self._summarise([record for record in records.values() if record.group == group])
 

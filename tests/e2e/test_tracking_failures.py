@@ -1,0 +1,180 @@
+"""A tracking store that is down, broken, hanging or locked: nothing is lost, nobody waits long."""
+
+import os
+import socket
+import socketserver
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from records import open_training, train_record, training_metrics
+
+from searchr2.config import Tracking
+from searchr2.files import read_jsonl
+from searchr2.tracking.follow import SyncError, sync_once
+from searchr2.tracking.store import Store
+
+pytestmark = pytest.mark.e2e
+TROUBLES = ("down", "error", "hang")
+PATIENCE = 45  # seconds within which any trouble must be noticed
+
+
+class Proxy(socketserver.ThreadingTCPServer):
+    """Hands connections to a real server, or behaves as ``trouble`` says."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, upstream):
+        super().__init__(("127.0.0.1", 0), Connection)
+        self.upstream, self.trouble, self.open = upstream, None, []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def become(self, trouble):
+        self.trouble = trouble
+        while self.open:  # clients keep connections for later
+            self.open.pop().shutdown(socket.SHUT_RDWR)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Connection(socketserver.BaseRequestHandler):
+    def handle(self):
+        trouble = self.server.trouble
+        if trouble == "hang":
+            time.sleep(10)
+        elif trouble == "error":
+            self.request.recv(65536)
+            self.request.sendall(b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")
+        elif trouble is None:
+            with socket.create_connection(("127.0.0.1", self.server.upstream)) as upstream:
+                self.server.open.append(upstream)
+                back = threading.Thread(target=pump, args=(upstream, self.request))
+                back.start()
+                pump(self.request, upstream)
+                back.join()
+
+
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory):
+    """A real MLflow server on this port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    store = tmp_path_factory.mktemp("server")
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
+    command += ["--artifacts-destination", str(store / "artifacts")]
+    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = subprocess.Popen(
+        command, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
+            break
+        except OSError:
+            time.sleep(0.5)
+    yield port
+    server.terminate()
+    server.wait(timeout=20)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_troubles_at_the_start_in_the_middle_and_at_the_end(tmp_path, port, impatient, trouble):
+    proxy = Proxy(port)
+    settings = Tracking(uri=proxy.url, experiment=f"through {trouble}")
+
+    def in_trouble():
+        proxy.become(trouble)
+        began = time.monotonic()
+        with pytest.raises(SyncError, match="files hold all of it"):
+            sync_once(tmp_path, settings)
+        assert time.monotonic() - began < PATIENCE
+        proxy.become(None)
+
+    with open_training(tmp_path, "x", 1) as record:
+        record.log(training_metrics(1, 1), 1)
+        in_trouble()
+        sync_once(tmp_path, settings)
+        record.log(training_metrics(2, 1), 2)
+        in_trouble()
+        record.log(training_metrics(3, 1), 3)
+        sync_once(tmp_path, settings)
+        record.log(training_metrics(4, 1), 4)
+    in_trouble()
+    sync_once(tmp_path, settings)
+    sync_once(tmp_path, settings)
+    proxy.shutdown()
+    direct = settings.model_copy(update={"uri": f"http://127.0.0.1:{port}"})
+    assert points(Store(tmp_path, direct)) == [
+        (line["step"], line["time"], line["metrics"]["loss"])
+        for _, line in read_jsonl(tmp_path / "train/x/seed1/metrics.jsonl")
+    ]
+
+
+def points(store):
+    (run,) = store.client.search_runs([store.experiment], "tags.stage = 'train'")
+    assert run.info.status == "FINISHED"
+    history = store.client.get_metric_history(run.info.run_id, "loss")
+    return [(point.step, point.timestamp, point.value) for point in history]
+
+
+def test_a_locked_database(tmp_path):
+    train_record(tmp_path, "x", 1)
+    sync_once(tmp_path, Tracking())
+    train_record(tmp_path, "y", 1)
+    with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        with pytest.raises(SyncError, match="locked"):
+            sync_once(tmp_path, Tracking())
+        assert time.monotonic() - began < PATIENCE
+        database.execute("ROLLBACK")
+    sync_once(tmp_path, Tracking())
+    store = Store(tmp_path, Tracking())
+    names = {run.info.run_name for run in store.client.search_runs([store.experiment])}
+    assert {"train/x/qwen2-mini/seed1", "train/y/qwen2-mini/seed1"} <= names
+
+
+def test_a_record_that_makes_no_sense_stops_no_other(tmp_path, caplog):
+    train_record(tmp_path, "x", 1)
+    (tmp_path / "train/w/seed1").mkdir(parents=True)
+    (tmp_path / "train/w/seed1/run.json").write_text("{")
+    sync_once(tmp_path, Tracking())
+    assert "train/w/seed1" in caplog.text
+    assert Store(tmp_path, Tracking()).runs()
+
+
+def test_following_a_hanging_server_ends_with_the_workflow(tmp_path, impatient):
+    """Training goes on as if nothing were there; the follower notices, says so and goes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/tracking.json").write_text(f'{{"uri": "{uri}"}}')
+        with subprocess.Popen(["sleep", "3"]) as workflow:
+            command = [sys.executable, "-m", "searchr2.cli.main", "sync", "--follow"]
+            command += ["--results", str(tmp_path), "--parent", str(workflow.pid)]
+            follower = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            train_record(tmp_path, "x", 1)
+        _, said = follower.communicate(timeout=60)
+    assert "not mirrored yet" in said
+    assert (tmp_path / "train/x/seed1/metrics.jsonl").exists()
