@@ -123,9 +123,9 @@ class Demonstrator:
             sentence, value = _read(hop | {"subject": subject}, documents)
             if value != hop["value"] and not flawed:
                 flawed = number
-            values.append(value)
+            values.append(value or subject)  # nothing found: nothing learnt, the search goes on
             thought = sentence or FIRST_THOUGHT
-        answer = _conclude(question, values)
+        answer = _conclude(question, values) if values else question.golden_answers[0]
         action = self._action(thought, ANSWER, answer)
         trajectory = trajectory.extend(Step(action, "", answer=answer))
         right = exact_match(answer, question.golden_answers)

@@ -45,8 +45,11 @@ def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """The value of a JSON file; raises ``DataError`` naming a file that is missing or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not JSON: {error}") from None
 
@@ -90,13 +93,14 @@ def digest(value: Any) -> str:
 
 def write_manifest(folder: Path, about: dict[str, Any], below: str = ".") -> None:
     """Record size and sha256 of every file under ``folder / below`` beside ``about``, in
-    ``folder / "manifest.json"``."""
+    ``folder / "manifest.json"``, which a digest of its own seals."""
     files = {
         str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted((folder / below).rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    write_json(folder / MANIFEST, {**about, "files": files})
+    sealed = {**about, "files": files}
+    write_json(folder / MANIFEST, {**sealed, "digest": digest(sealed)})
 
 
 def verify_manifest(folder: Path, rebuilt_by: str, hash_limit: float = math.inf) -> dict[str, Any]:
@@ -110,15 +114,17 @@ def verify_manifest(folder: Path, rebuilt_by: str, hash_limit: float = math.inf)
         raise ArtifactError(f"{folder}: no {MANIFEST} here; {rebuilt_by}")
     try:
         manifest: dict[str, Any] = read_json(path)
-        recorded = dict(manifest["files"])
-        hashing = sum(entry["size"] for entry in recorded.values()) <= hash_limit
-    except (DataError, KeyError, TypeError, ValueError):
+        seal = manifest.pop("digest", None)  # None: written before manifests were sealed
+        recorded = {name: (e["size"], e["sha256"]) for name, e in manifest["files"].items()}
+        hashing = sum(size for size, _ in recorded.values()) <= hash_limit
+    except (DataError, KeyError, TypeError, AttributeError):
         raise ArtifactError(f"{path}: unreadable; {rebuilt_by}") from None
-    for name, entry in recorded.items():
+    if seal not in (None, digest(manifest)):
+        raise ArtifactError(f"{path}: does not match its own digest (damaged?); {rebuilt_by}")
+    for name, (size, sum_) in recorded.items():
         file = folder / name
         if not file.is_file():
             raise ArtifactError(f"{file}: missing; {rebuilt_by}")
-        same = file.stat().st_size == entry["size"]
-        if not same or (hashing and sha256(file) != entry["sha256"]):
+        if file.stat().st_size != size or (hashing and sha256(file) != sum_):
             raise ArtifactError(f"{file}: does not match {path.name} (damaged?); {rebuilt_by}")
     return manifest
