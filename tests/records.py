@@ -113,6 +113,11 @@ def passage(title: str) -> dict:
     return {"id": title, "title": title, "text": f"{title} is known here.", "score": 7.25}
 
 
+def write_questions(results: Path) -> None:
+    for name in (*(f"questions/{name}" for name in SETS), "validation"):
+        write_text(results / f"data/{name}.jsonl", f"{name}\n")
+
+
 def base_record(results: Path) -> None:
     with Record.open(
         results / "base",
@@ -126,8 +131,7 @@ def base_record(results: Path) -> None:
 
 
 def write_results(results: Path) -> None:
-    for name in (*(f"questions/{name}" for name in SETS), "validation"):
-        write_text(results / f"data/{name}.jsonl", f"{name}\n")
+    write_questions(results)
     base_record(results)
     for run in ("search-r1", "search-r2"):
         for seed in (1, 2):

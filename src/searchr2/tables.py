@@ -30,12 +30,22 @@ def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFram
     Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a row answered
     different questions.
     """
-    return {
-        name: _row_scores(
-            evaluations / name, [config.base_seed] if row.checkpoint == "base" else config.seeds
-        )
-        for name, row in config.rows.items()
-    }
+    scores = {}
+    for name, row in config.rows.items():
+        seeds = [config.base_seed] if row.checkpoint == "base" else config.seeds
+        scores[name] = row_scores([evaluations / name / f"seed{seed}" for seed in seeds])
+    return scores
+
+
+def row_scores(folders: Sequence[Path]) -> pd.DataFrame:
+    """The scores of one row from its evaluations, one folder a seed; raises as ``read_scores``."""
+    frame = pd.concat([_seed_scores(folder, i) for i, folder in enumerate(folders)])
+    scores = frame.pivot(index=["dataset", "id"], columns="seed", values="em")
+    if scores.isna().to_numpy().any():
+        dataset, question = scores.index[scores.isna().any(axis=1)][0]
+        row = folders[0].parent
+        raise DataError(f"{row}: not every seed answered question {question!r} of {dataset}")
+    return scores
 
 
 def samples(scores: pd.DataFrame) -> dict[str, NDArray[Any]]:
@@ -75,7 +85,7 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
         for name in (a, b):
             if name not in scores:
                 raise DataError(f"compare: {name!r} is not one of the rows ({', '.join(scores)})")
-        sets_a, sets_b = _paired(a, b, scores[a], scores[b])
+        sets_a, sets_b = paired(a, b, scores[a], scores[b])
         gap = paired_bootstrap(sets_a, sets_b, config.evaluation.bootstrap)
         lines.append(
             {
@@ -91,18 +101,25 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
     return pd.DataFrame(lines, columns=DIFFERENCES)
 
 
+def paired(
+    a: str, b: str, scores_a: pd.DataFrame, scores_b: pd.DataFrame
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """The samples of a and b on the sets both have; ``DataError`` where questions differ."""
+    sets_a, sets_b = samples(scores_a), samples(scores_b)
+    shared = [name for name in sets_a if name in sets_b]
+    if not shared:
+        raise DataError(f"{a} and {b} were evaluated on no set together")
+    for name in shared:
+        if not scores_a.loc[name].index.equals(scores_b.loc[name].index):
+            raise DataError(
+                f"{a} and {b} answered different questions of {name}; evaluate both again"
+            )
+    return {name: sets_a[name] for name in shared}, {name: sets_b[name] for name in shared}
+
+
 def to_csv(table: pd.DataFrame) -> str:
     """A table as CSV, figures with one decimal, absent ones empty."""
     return table.to_csv(index=False, float_format="%.1f", lineterminator="\n")
-
-
-def _row_scores(folder: Path, seeds: Sequence[int]) -> pd.DataFrame:
-    frame = pd.concat([_seed_scores(folder / f"seed{seed}", seed) for seed in seeds])
-    scores = frame.pivot(index=["dataset", "id"], columns="seed", values="em")
-    if scores.isna().to_numpy().any():
-        dataset, question = scores.index[scores.isna().any(axis=1)][0]
-        raise DataError(f"{folder}: not every seed answered question {question!r} of {dataset}")
-    return scores
 
 
 def _seed_scores(folder: Path, seed: int) -> pd.DataFrame:
@@ -118,21 +135,6 @@ def _seed_scores(folder: Path, seed: int) -> pd.DataFrame:
     for _, twice in frame[frame.duplicated(["dataset", "id"])].iterrows():
         raise DataError(f"{path}: question {twice['id']!r} of {twice['dataset']} is there twice")
     return frame
-
-
-def _paired(
-    a: str, b: str, scores_a: pd.DataFrame, scores_b: pd.DataFrame
-) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    sets_a, sets_b = samples(scores_a), samples(scores_b)
-    shared = [name for name in sets_a if name in sets_b]
-    if not shared:
-        raise DataError(f"{a} and {b} were evaluated on no set together")
-    for name in shared:
-        if not scores_a.loc[name].index.equals(scores_b.loc[name].index):
-            raise DataError(
-                f"{a} and {b} answered different questions of {name}; evaluate both again"
-            )
-    return {name: sets_a[name] for name in shared}, {name: sets_b[name] for name in shared}
 
 
 def _percent(share: float) -> float:

@@ -10,10 +10,11 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from searchr2.cli.paint import paint
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,18 +93,6 @@ def verdict_line(reply: Any) -> str:
     accept, *flawed = softmax([sum(logprobs) for logprobs in reply])
     steps = ", ".join(f"step {i} {p:.0%}" for i, p in enumerate(flawed, start=1))
     return f"accept {accept:.0%}; flawed: {steps}"
-
-
-COLOURS = {"question": "1", "actor": "36", "evidence": "90", "refiner": "35", "answer": "1;32"}
-
-
-def paint(who: str, text: str) -> str:
-    """``text`` under its author's name; in colour on a terminal."""
-    label = f"{who:>8}  "
-    body = text.replace("\n", "\n" + " " * len(label))
-    if not sys.stdout.isatty():
-        return label + body
-    return f"\x1b[{COLOURS[who]}m{label}{body}\x1b[0m"
 
 
 def _folder(options: argparse.Namespace) -> Path:

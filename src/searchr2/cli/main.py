@@ -29,6 +29,8 @@ COMMANDS = {
     "table": "Table 1 and its paired differences, from evaluations",
     "figure": "the training curves",
     "ask": "ask a trained run your own question and watch it search",
+    "compare": "what one evaluation has over others, with intervals",
+    "show": "what was done about one question",
     "sync": "mirror the record into MLflow",
     "ui": "open MLflow on the record",
     "schema": "print the JSON schema of config.yaml",

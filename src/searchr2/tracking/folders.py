@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import UserError, digest, read_json
+from searchr2.files import DataError, UserError, digest, read_json
 from searchr2.tracking.lock import is_held
 from searchr2.tracking.record import LEDGER, LOCK, RUN, STATE
 
 PLACES = ("base", "train/*/*", "evaluate/*/*")
+PREDICTIONS = "predictions.jsonl"
 RESULT = "metrics.json"
 """An evaluation's outcome: ``{"sets": {set: {"em": ..., ...}}, "average": {...}}``."""
 
@@ -69,6 +70,22 @@ class RecordFolder:
             content = file.read()
         end = content.rfind(b"\n") + 1
         return [json.loads(line) for line in content[:end].splitlines()], offset + end
+
+
+def find_evaluations(results: Path, name: str) -> list[Path]:
+    """The evaluation folders of a row, one a seed; ``name`` may also be such a folder itself.
+
+    Raises ``DataError`` naming the rows there are.
+    """
+    if Path(name, PREDICTIONS).is_file():
+        return [Path(name)]
+    evaluations = results / "evaluate"
+    if found := [path.parent for path in evaluations.glob(f"{name}/*/{PREDICTIONS}")]:
+        return sorted(found, key=lambda folder: (len(folder.name), folder.name))
+    rows = ", ".join(sorted({path.parts[-3] for path in evaluations.glob(f"*/*/{PREDICTIONS}")}))
+    raise DataError(
+        f"{name}: no predictions of that name in {evaluations} (there: {rows or 'none'})"
+    )
 
 
 def find_records(results: Path) -> Iterator[RecordFolder]:

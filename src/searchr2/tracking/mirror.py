@@ -15,13 +15,12 @@ from statistics import fmean
 from searchr2.files import UserError, digest, read_jsonl
 from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
-from searchr2.tracking.folders import Line, RecordFolder, find_records
+from searchr2.tracking.folders import PREDICTIONS, Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
 from searchr2.tracking.store import Run, Store, Value
 from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
-PREDICTIONS = "predictions.jsonl"
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,108 @@
+"""Evaluations side by side: EM per set, and what the first has over each of the others.
+
+Differences are paired over the same questions, with a stratified bootstrap interval and an exact
+McNemar p (``statistics``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from searchr2.config import SETS
+from searchr2.figures import COLOURS
+from searchr2.statistics import Interval, bootstrap, macro_average, mcnemar, paired_bootstrap
+from searchr2.table_page import TITLES
+from searchr2.tables import paired, samples
+
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First minus other, in points: on one set, or on the average over sets; with McNemar's p."""
+
+    gap: Interval
+    p: float
+
+    @property
+    def significant(self) -> bool:
+        """The 95 % interval leaves 0 out."""
+        return self.gap.low > 0 or self.gap.high < 0
+
+
+Differences = dict[str, Difference]
+"""By set, and ``AVERAGE``."""
+
+
+def differences(
+    a: pd.DataFrame, b: pd.DataFrame, names: tuple[str, str], resamples: int
+) -> Differences:
+    """a - b, of frames that ``tables.row_scores`` made; raises as ``tables.paired``."""
+    sets_a, sets_b = paired(*names, a, b)
+
+    def difference(sets: Sequence[str]) -> Difference:
+        one, two = {s: sets_a[s] for s in sets}, {s: sets_b[s] for s in sets}
+        gap = paired_bootstrap(one, two, resamples)
+        return Difference(
+            Interval(100 * gap.value, 100 * gap.low, 100 * gap.high), mcnemar(one, two)
+        )
+
+    return {**{s: difference([s]) for s in sets_a}, AVERAGE: difference(list(sets_a))}
+
+
+def page(
+    scores: Mapping[str, pd.DataFrame], gaps: Mapping[str, Differences], resamples: int
+) -> str:
+    """The comparison in columns: EM of each, then what the first has over the others."""
+    columns = [s for s in SETS if any(s in samples(frame) for frame in scores.values())]
+    rows = [["EM, %", *(TITLES[s] for s in columns), "Average", "95 % interval"]]
+    for name, frame in scores.items():
+        sets = samples(frame)
+        average = bootstrap(sets, resamples)
+        means = [f"{100 * macro_average({s: sets[s]}):.1f}" if s in sets else "" for s in columns]
+        interval = f"{100 * average.low:.1f} to {100 * average.high:.1f}"
+        rows.append([name, *means, f"{100 * average.value:.1f}", interval])
+    for other, found in gaps.items():
+        cells = list(zip(*(_cells(found.get(s)) for s in (*columns, AVERAGE)), strict=True))
+        titles = (f"minus {other}", "  from", "  to", "  McNemar p")
+        rows += [[], *([title, *row, ""] for title, row in zip(titles, cells, strict=True))]
+    widths = [max(len(row[i]) for row in rows if row) for i in range(len(rows[0]))]
+    return "\n".join(_line(row, widths) for row in rows) + "\n* the 95 % interval leaves 0 out\n"
+
+
+def draw(first: str, gaps: Mapping[str, Differences]) -> Figure:
+    """The differences with their intervals, a panel for each of the others."""
+    figure = Figure(figsize=(4.2 * len(gaps), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(gaps), squeeze=False, sharey=True)[0]
+    for panel, (other, found) in zip(panels, gaps.items(), strict=True):
+        places, intervals = range(len(found)), [d.gap for d in found.values()]
+        below, above = [i.value - i.low for i in intervals], [i.high - i.value for i in intervals]
+        panel.axvline(0, color="#999999", linewidth=0.8)
+        points = [i.value for i in intervals]
+        panel.errorbar(points, places, xerr=[below, above], fmt="o", color=COLOURS[0], capsize=2)
+        panel.set_yticks(places, [TITLES.get(name, "Average") for name in found])
+        panel.set_title(f"{first} minus {other}", loc="left")
+        panel.set_xlabel("EM, points (95 % interval)")
+    panels[0].invert_yaxis()
+    return figure
+
+
+def _cells(difference: Difference | None) -> tuple[str, str, str, str]:
+    if difference is None:
+        return "", "", "", ""
+    gap, mark = difference.gap, "*" if difference.significant else ""
+    return f"{gap.value:+.1f}{mark}", f"{gap.low:+.1f}", f"{gap.high:+.1f}", f"{difference.p:.2g}"
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    if not row:
+        return ""
+    first, *rest = zip(row, widths, strict=True)
+    cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
+    return "  ".join(cells).rstrip()
