@@ -64,6 +64,16 @@ def test_a_change_rebuilds_what_it_touches_and_nothing_else(finished, change, jo
     assert planned(output) == jobs
 
 
+def test_editing_a_command_line_of_the_workflow_retrains_nothing(finished):
+    rules = finished.folder / "workflow" / "rules" / "train.smk"
+    text = rules.read_text()
+    rules.write_text(text.replace("searchr2 train ", "searchr2  train "))
+    status, output = finished.snakemake("-n")
+    rules.write_text(text)
+    assert status == 0, output
+    assert planned(output) == set()
+
+
 def test_a_model_of_ones_own_takes_the_place_of_the_base_stage(finished):
     (finished.folder / "change.yaml").write_text("model: {path: some/model}")
     status, output = finished.snakemake("-n", "-p", "--configfile", "change.yaml")
