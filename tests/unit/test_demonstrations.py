@@ -1,4 +1,4 @@
-"""Demonstrations: right where the evidence is found, wrong from the first miss on, and honest about it."""
+"""Demonstrations: right where the evidence is found, wrong from the first miss on."""
 
 import numpy as np
 import pytest

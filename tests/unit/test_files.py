@@ -1,5 +1,6 @@
 """Files that are whole or absent, JSON lines that name their line, manifests that notice damage."""
 
+import contextlib
 import json
 import os
 
@@ -151,14 +152,9 @@ def test_no_flipped_bit_of_a_manifest_passes_for_another_truth(tmp_path_factory,
     content = bytearray(path.read_bytes())
     content[place % len(content)] ^= 1 << bit
     path.write_bytes(content)
-    try:
+    with contextlib.suppress(ArtifactError):  # noticed; else it was white space, or the seal's name
         read = verify_manifest(folder, "make it")
-    except ArtifactError as error:
-        assert "make it" in str(error)
-    else:  # white space, or the name under which the seal itself is kept
-        assert {key: read[key] for key in ("step", "identity", "files")} == {
-            key: whole[key] for key in ("step", "identity", "files")
-        }
+        assert {key: read[key] for key in whole} == whole
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -56,10 +55,10 @@ def growing_cache(past: torch.Tensor | None) -> Cache:
 
 @dataclass(eq=False)
 class Entry:
-    """The states of one sequence, shape (layers, 2, heads, length, dim); ``None`` once evicted."""
+    """The states of one sequence, shape (layers, 2, heads, length, dim)."""
 
     ids: tuple[int, ...]
-    states: torch.Tensor | None
+    states: torch.Tensor
 
 
 @dataclass
@@ -73,7 +72,8 @@ class PrefixCache:
 
     max_bytes: int
     blocks: dict[int, Entry] = field(default_factory=dict)
-    entries: deque[Entry] = field(default_factory=deque)
+    entries: dict[Entry, None] = field(default_factory=dict)
+    """Oldest first."""
     used_bytes: int = 0
 
     def match(self, ids: Sequence[int]) -> tuple[Entry | None, int]:
@@ -83,7 +83,7 @@ class PrefixCache:
         best: tuple[Entry | None, int] = (None, 0)
         for end, chain in _chain(ids[: len(ids) - 1]):
             entry = self.blocks.get(chain)
-            if entry is None or entry.states is None or entry.ids[:end] != ids[:end]:
+            if entry is None or entry.ids[:end] != ids[:end]:
                 break
             best = (entry, end)
         return best
@@ -93,12 +93,12 @@ class PrefixCache:
         entry = Entry(ids, states)
         for _, chain in _chain(ids):
             self.blocks[chain] = entry
-        self.entries.append(entry)
+        self.entries[entry] = None
         self.used_bytes += states.nbytes
-        if parent is not None and parent.ids == ids[: len(parent.ids)]:
+        if parent in self.entries and parent.ids == ids[: len(parent.ids)]:
             self._release(parent)
         while self.used_bytes > self.max_bytes and len(self.entries) > 1:
-            self._release(self.entries.popleft())
+            self._release(next(iter(self.entries)))
 
     def clear(self) -> None:
         self.blocks.clear()
@@ -106,9 +106,11 @@ class PrefixCache:
         self.used_bytes = 0
 
     def _release(self, entry: Entry) -> None:
-        if entry.states is not None:
-            self.used_bytes -= entry.states.nbytes
-            entry.states = None
+        del self.entries[entry]
+        self.used_bytes -= entry.states.nbytes
+        for _, chain in _chain(entry.ids):
+            if self.blocks.get(chain) is entry:
+                del self.blocks[chain]
 
 
 def _chain(ids: tuple[int, ...]) -> list[tuple[int, int]]:

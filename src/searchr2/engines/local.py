@@ -116,13 +116,13 @@ class LocalEngine:
         """Cached prefixes as one tensor (layers, 2, B, heads, P, dim), padded on the left, and its mask."""
         width = max(kept for _, kept in matches)
         real_BP = torch.zeros(len(matches), width, dtype=torch.bool, device=self.device)
-        example = next((e.states for e, _ in matches if e is not None and e.states is not None), None)
+        example = next((entry.states for entry, _ in matches if entry is not None), None)
         if example is None:
             return None, real_BP
         layers, two, heads, _, dim = example.shape
         past = example.new_zeros(layers, two, len(matches), heads, width, dim)
         for b, (entry, kept) in enumerate(matches):
-            if entry is not None and entry.states is not None:
+            if entry is not None:
                 past[:, :, b, :, width - kept :] = entry.states[:, :, :, :kept]
                 real_BP[b, width - kept :] = True
         return past, real_BP
@@ -171,7 +171,7 @@ class _Decoding:
         device = engine.device
         self.uniform = [generator(*r.key).random(r.max_new_tokens) for r in requests]
         self.temperature_B = torch.tensor([r.temperature for r in requests], device=device)
-        self.enders = engine.enders(requests[0].stops)
+        self.enders = engine.enders(tuple(sorted({s for r in requests for s in r.stops})))
 
     def run(self) -> None:
         while True:
