@@ -1,6 +1,6 @@
 # Variables: VENV, PYTHON, RESULTS, PORT, ARGS (for pytest).
 VENV ?= .venv
-PYTHON ?= python3
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 PORT ?= 5000
 RESULTS ?= results
 ARGS ?=
