@@ -35,9 +35,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded on the right. Arrays of shape (B, T), ``advantage_B`` of shape (B,).
+    """Rows padded on the right: arrays of shape (B, T), those that end in ``_B`` of shape (B,).
 
     ``old_logp_BT[b, t]`` belongs to the token ``ids_BT[b, t]`` and is 0 where ``loss_BT`` is.
+    ``verdict_B`` marks the Meta-Refiner's rows: a verdict is scored at temperature 1.
     """
 
     ids_BT: npt.NDArray[np.int64]
@@ -45,6 +46,7 @@ class Batch:
     loss_BT: npt.NDArray[np.bool_]
     old_logp_BT: npt.NDArray[np.float32]
     advantage_B: npt.NDArray[np.float32]
+    verdict_B: npt.NDArray[np.bool_]
 
     @property
     def loss_tokens(self) -> int:
@@ -89,6 +91,7 @@ def collate(rows: Sequence[Row]) -> Batch:
         loss_BT=np.zeros(shape, np.bool_),
         old_logp_BT=np.zeros(shape, np.float32),
         advantage_B=np.array([row.advantage for row in rows], np.float32),
+        verdict_B=np.array([row.author is Author.REFINER for row in rows], np.bool_),
     )
     for b, row in enumerate(rows):
         length = len(row.ids)

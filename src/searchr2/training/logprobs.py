@@ -18,6 +18,7 @@ class Tensors:
     loss_BT: torch.Tensor
     old_logp_BT: torch.Tensor
     advantage_B: torch.Tensor
+    verdict_B: torch.Tensor
 
 
 def tensors(batch: Batch, device: torch.device) -> Tensors:
@@ -28,14 +29,15 @@ def tensors(batch: Batch, device: torch.device) -> Tensors:
         loss_BT=torch.from_numpy(batch.loss_BT[:, 1:]).to(device),
         old_logp_BT=torch.from_numpy(batch.old_logp_BT[:, 1:]).to(device),
         advantage_B=torch.from_numpy(batch.advantage_B).to(device),
+        verdict_B=torch.from_numpy(batch.verdict_B).to(device),
     )
 
 
 def token_logprobs(
     model: torch.nn.Module, batch: Tensors, temperature: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """log p of each trained token (B, T - 1), 0 elsewhere, in nats at ``temperature``; and the summed
-    entropy of those tokens' distributions (0-d, no gradient)."""
+    """log p of each trained token (B, T - 1), 0 elsewhere, in nats at the Actor's ``temperature``;
+    and the summed entropy of those tokens' distributions (0-d, no gradient)."""
     kept = batch.loss_BT.any(dim=0).nonzero().squeeze(1)  # project onto the vocabulary only where needed
     logits = model(
         input_ids=batch.ids_BT,
@@ -43,7 +45,9 @@ def token_logprobs(
         use_cache=False,
         logits_to_keep=kept,
     ).logits
-    logits_NV = logits[batch.loss_BT[:, kept]].float() / (temperature or 1.0)
+    temperature_B = torch.where(batch.verdict_B, 1.0, temperature or 1.0)
+    temperature_N = temperature_B[batch.loss_BT.nonzero()[:, 0]]
+    logits_NV = logits[batch.loss_BT[:, kept]].float() / temperature_N[:, None]
     logp_NV = torch.log_softmax(logits_NV, dim=-1)
     target_N = batch.ids_BT[:, 1:][batch.loss_BT]
     logp_N = logp_NV.gather(1, target_N[:, None]).squeeze(1)
