@@ -101,7 +101,7 @@ class Base(Section):
     knows the format, explores, and leaves room. Stands in for a pretrained instruct model."""
 
     seed: int = 1
-    reading_steps: int = Field(800, ge=0)
+    reading_steps: int = Field(600, ge=0)
     """Updates on reading drills, which come first."""
     steps: int = Field(2600, ge=1)
     """Updates in all."""
@@ -110,7 +110,7 @@ class Base(Section):
     learning_rate: float = Field(2e-3, gt=0)
     warmup_ratio: float = Field(0.02, ge=0, le=1)
     weight_decay: float = Field(0.1, ge=0)
-    adam_beta2: float = Field(0.95, ge=0, lt=1)
+    adam_beta2: float = Field(0.99, ge=0, lt=1)
     checkpoint_every: int = Field(200, ge=1)
     refiner_share: float = Field(0.2, ge=0, le=1)
     """Share of demonstrations that show the Meta-Refiner's role."""

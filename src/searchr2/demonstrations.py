@@ -6,7 +6,7 @@ read is then read from the wrong passage, the error runs through the later steps
 The same trajectories, with their first miss known, are what the Meta-Refiner's role is first shown.
 
 Each demonstration is a procedure on the driver: it asks the real retriever. Before them stand reading drills:
-facts shown as passages and recited in another order, from which a new model learns to copy by context.
+facts shown as passages, and queries that each one answers, from which a new model learns to copy by context.
 """
 
 from __future__ import annotations
@@ -77,14 +77,20 @@ class Demonstrator:
         return Demonstration(role, tuple(attempt.trajectory.spans))
 
     def drill(self, questions: Sequence[Question], rng: np.random.Generator) -> tuple[Span, ...]:
-        """A reading drill: facts of these questions as passages, then again in another order."""
-        facts = sorted({hop["fact"] for q in questions for hop in q.metadata["hops"]})
+        """A reading drill: facts of these questions as passages, then query after query, each followed by
+        the sentence that answers it. The queries are given, so that all there is to learn is to find."""
+        hops = {hop["fact"]: hop for q in questions for hop in q.metadata["hops"]}
+        facts = sorted(hops)
         chosen = [facts[i] for i in rng.permutation(len(facts))[:DRILL_FACTS]]
         passages = tuple(Document("", "", fact, 0.0) for fact in chosen)
-        shown = self.prompts.documents(passages, self.limits.max_document_tokens)
-        again = "".join(" " + chosen[i] for i in rng.permutation(len(chosen)))
-        recited = Span(Author.ACTOR, self.prompts.codec.template(again))
-        return Span(Author.PROMPT, shown), recited
+        spans = [Span(Author.PROMPT, self.prompts.documents(passages, self.limits.max_document_tokens))]
+        template = self.prompts.codec.template
+        for i in rng.permutation(len(chosen)):
+            hop = hops[chosen[i]]
+            query = f"{SEARCH[0]} {hop['subject']} {hop['keyword']}{SEARCH[1]}"
+            spans.append(Span(Author.PROMPT, template(query)))
+            spans.append(Span(Author.ACTOR, template(" " + chosen[i])))
+        return tuple(spans)
 
     def _rag(self, question: Question) -> Procedure[Demonstration]:
         documents = cast(Collection, (yield Search(question.text)))
