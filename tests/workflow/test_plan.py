@@ -33,15 +33,18 @@ def test_the_default_config_runs_every_stage_and_then_nothing(finished):
 
 
 ROWS = {"evaluate/direct", "evaluate/rag", "evaluate/base-search"}
+EVALUATED = ROWS | {"evaluate/search-r1", "evaluate/search-r2"}
 TRAINED = {"train/search-r1", "train/search-r2", "evaluate/search-r1", "evaluate/search-r2"}
 TABLES = {"table", "figure"}
 LEARNT = {"base"} | ROWS | TRAINED | TABLES
 CHANGES = {
     "tracking: {enabled: false, experiment: other}": set(),
     "rows: {rag: {label: Retrieve once}}": {"table"},
+    "rows: {search-r1: {label: Search R1}}": {"table", "figure"},
     "evaluation: {bootstrap: 500}": {"table"},
     "compare: [[rag, direct]]": {"table"},
-    "evaluation: {batch_size: 7}": ROWS | {"evaluate/search-r1", "evaluate/search-r2", "table"},
+    "evaluation: {batch_size: 7}": EVALUATED | {"table"},
+    "evaluation: {refine: true}": EVALUATED | {"table"},
     "runs: {search-r2: {refiner: {margin: 0.5}}}":
         {"train/search-r2", "evaluate/search-r2"} | TABLES,
     "runs: {search-r1: {grpo: {steps: 3}}}": {"train/search-r1", "evaluate/search-r1"} | TABLES,
@@ -49,9 +52,12 @@ CHANGES = {
     "refiner: {margin: 0.5}": TRAINED | TABLES,
     "grpo: {learning_rate: 1.0e-5}": TRAINED | TABLES,
     "base: {steps: 9}": LEARNT,
+    "rollout: {max_turns: 2}": LEARNT,
     "model: {vocab_size: 999}": {"tokenizer"} | LEARNT,
     "retrieval: {k1: 0.9}": {"index_world", "index_task", "retrieval"} | LEARNT,
     "data: {max_questions: 5}": {"data", "index_task", "retrieval"} | ROWS | TRAINED | TABLES,
+    "world: {seed: 8}":
+        {"world", "data", "tokenizer", "index_world", "index_task", "retrieval"} | LEARNT,
     "seeds: [1, 2]": TRAINED | TABLES,
 }  # fmt: skip
 
@@ -129,6 +135,9 @@ def test_after_a_kill_the_same_command_goes_on(project):
     status, output = project.snakemake(*command)
     assert status == 1
     assert "another snakemake is at work in results/" in output
+    (project.folder / "mine.yaml").write_text("base: {steps: 9}")
+    assert project.snakemake("-n")[0] == 0
+    assert project.snakemake("-n", "--configfile", "mine.yaml")[0] == 1
 
     killed.kill()
     killed.wait()

@@ -37,10 +37,16 @@ def seeds(config, name):
     return [config["base"]["seed"]] if name == "base" else config["seeds"]
 
 
-def label(config, run):
-    """How the figure names ``run``: as the first row of it in the table."""
+def curves(config):
+    """Ledger of each trained run -> how the figure names it: as its first row of the table."""
     rows = config["rows"].values()
-    return next((row["label"] for row in rows if row["checkpoint"] == run), run)
+    return {
+        f"{config['results']}/{record(run, seed)}/metrics.jsonl": next(
+            (row["label"] for row in rows if row["checkpoint"] == run), run
+        )
+        for run in config["runs"]
+        for seed in config["seeds"]
+    }
 
 
 def evaluations(config, file):

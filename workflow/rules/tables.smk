@@ -51,11 +51,7 @@ rule retrieval:
 
 rule figure:
     input:
-        expand(
-            "<results>/train/{run}/seed{seed}/metrics.jsonl",
-            run=config["runs"],
-            seed=config["seeds"],
-        ),
+        curves(config),
     output:
         png=report(
             "<results>/figures/training_dynamics.png",
@@ -69,9 +65,7 @@ rule figure:
         "../../envs/searchr2.yaml"
     threads: 1
     params:
-        runs=lambda wildcards, input: [
-            f"{label(config, Path(file).parts[-3])}={file}" for file in input
-        ],
+        runs=[f"{name}={ledger}" for ledger, name in curves(config).items()],
         out=subpath(output.png, strip_suffix=".png"),
     shell:
         "searchr2 figure --runs {params.runs:q} --out {params.out} &> {log}"
