@@ -1,6 +1,7 @@
 """The mirror against a real sqlite store, from synthetic records."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -178,6 +179,19 @@ def test_a_run_that_died_is_killed(empty):
     write_json(path, {**read_json(path), "status": "running", "end": None})
     sync_once(results, settings)
     assert by_name(Store(results, settings))["train/x/qwen2-mini/seed1"].info.status == "KILLED"
+
+
+def test_a_run_without_a_record_is_ended(empty):
+    results, settings = empty
+    train_record(results, "kept", 1)
+    with open_training(results, "lost", 1):
+        sync_once(results, settings)
+    shutil.rmtree(results / "train/lost")
+    assert sync_once(results, settings, abandon=True) == 2  # the run and its parent
+    statuses = {name: run.info.status for name, run in by_name(Store(results, settings)).items()}
+    assert statuses["train/lost/qwen2-mini/seed1"] == statuses["lost/qwen2-mini"] == "KILLED"
+    assert statuses["train/kept/qwen2-mini/seed1"] == "FINISHED"
+    assert sync_once(results, settings, abandon=True) == 0
 
 
 def test_following_ends_with_the_workflow(empty):

@@ -24,6 +24,11 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.config import DataConfig, load
     from searchr2.data import prepare
     from searchr2.files import read_json
+    from searchr2.tracking.provenance import made
 
     settings = load(DataConfig, read_json(options.config), options.config)
-    prepare(settings.data, options.world, options.out)
+    own = [settings.data.corpus, *(settings.data.questions or {}).values()]
+    inputs = {name: Path(name) for name in (*own, *(settings.data.train or [])) if name}
+    inputs["world"] = options.world
+    with made(options.out, stage="data", config=settings.model_dump(), inputs=inputs):
+        prepare(settings.data, options.world, options.out)

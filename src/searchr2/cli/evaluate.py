@@ -55,9 +55,10 @@ def run(options: argparse.Namespace) -> None:
             "seed": seed.removeprefix("seed"),
             "checkpoint": config.checkpoint or options.checkpoint,
         },
-        config=config.model_dump(),
+        config=config.model_dump()
+        | {"method": options.method, "evaluation": settings.model_dump()},
         inputs={path.stem: path for path in options.questions}
-        | {"index": options.index / "manifest.json"},
+        | {"index": options.index, "checkpoint": Path(weights).with_name("manifest.json")},
     )
     with record:
         codec = Codec.load(weights)

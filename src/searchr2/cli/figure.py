@@ -29,12 +29,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2 import figures
+    from searchr2.tracking.provenance import made
 
     runs: dict[str, list[Path]] = {}
     for name, path in options.runs:
         runs.setdefault(name, []).append(path)
     ledgers = {name: [figures.read_ledger(path) for path in paths] for name, paths in runs.items()}
-    figures.save(figures.training_dynamics(ledgers), options.out)
+    inputs = {str(path): path for _, path in options.runs}
+    with made(Path(f"{options.out}.png"), stage="figure", config={}, inputs=inputs):
+        figures.save(figures.training_dynamics(ledgers), options.out)
 
 
 def _run(text: str) -> tuple[str, Path]:

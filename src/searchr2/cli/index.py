@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.corpus import read_corpus
     from searchr2.files import DataError, sha256
     from searchr2.retrieval import bm25
+    from searchr2.tracking.provenance import made
     from searchr2.trajectory import Document
 
     if not options.corpus.is_file():
@@ -50,5 +51,7 @@ def run(options: argparse.Namespace) -> None:
         bar.close()
 
     about = {"corpus_sha256": sha256(options.corpus)}
-    count = bm25.build(options.out, passages(), options.k1, options.b, about)
+    config = {"kind": options.kind, "k1": options.k1, "b": options.b}
+    with made(options.out, stage="index", config=config, inputs={"corpus": options.corpus}):
+        count = bm25.build(options.out, passages(), options.k1, options.b, about)
     print(f"{options.out}: {count} passages")

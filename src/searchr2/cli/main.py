@@ -32,6 +32,8 @@ COMMANDS = {
     "compare": "what one evaluation has over others, with intervals",
     "show": "what was done about one question",
     "sync": "mirror the record into MLflow",
+    "reconcile": "mark runs that died as killed",
+    "verify": "check artefacts against what they were made from",
     "ui": "open MLflow on the record",
     "schema": "print the JSON schema of config.yaml",
 }

@@ -34,13 +34,16 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.retrieval.bm25 import Bm25
     from searchr2.retrieval.recall import present_titles, recall
     from searchr2.tables import to_csv
+    from searchr2.tracking.provenance import made
 
-    sets = {path.stem: read_questions(path) for path in options.questions}
-    index = Bm25.load(options.index)
-    asked = [question for questions in sets.values() for question in questions]
-    present = present_titles(asked, index.titles())
-    rows = [
-        {"dataset": name, **recall(questions, index, present, options.k)}
-        for name, questions in sets.items()
-    ]
-    write_text(options.out, to_csv(pd.DataFrame(rows)))
+    inputs = {str(path): path for path in (options.index, *options.questions)}
+    with made(options.out, stage="retrieval", config={"k": options.k}, inputs=inputs):
+        sets = {path.stem: read_questions(path) for path in options.questions}
+        index = Bm25.load(options.index)
+        asked = [question for questions in sets.values() for question in questions]
+        present = present_titles(asked, index.titles())
+        rows = [
+            {"dataset": name, **recall(questions, index, present, options.k)}
+            for name, questions in sets.items()
+        ]
+        write_text(options.out, to_csv(pd.DataFrame(rows)))

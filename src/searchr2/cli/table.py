@@ -29,14 +29,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from searchr2 import config, table_page, tables
     from searchr2.files import read_json, write_text
+    from searchr2.tracking.provenance import made
 
     settings = config.load(config.TableConfig, read_json(options.config), options.config)
+    found = [options.evaluations.glob(f"{row}/*/predictions.jsonl") for row in settings.rows]
+    inputs = {str(path): path for paths in found for path in paths}
     scores = tables.read_scores(options.evaluations, settings)
     table = tables.main_table(scores, settings)
     differences = tables.differences(scores, settings)
     page = table_page.markdown(table, differences, scores, settings)
     write_text(options.differences, tables.to_csv(differences))
     write_text(options.out.with_suffix(".md"), page)
-    write_text(options.out, tables.to_csv(table))
+    with made(options.out, stage="table", config=settings.model_dump(), inputs=inputs):
+        write_text(options.out, tables.to_csv(table))
     if options.print:
         print(page, end="")

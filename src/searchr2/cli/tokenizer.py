@@ -22,7 +22,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
+    from searchr2.tracking.provenance import made
     from searchr2.vocabulary import train_tokenizer
 
-    size = train_tokenizer(options.corpus, options.texts, options.vocab_size, options.out)
+    config = {"vocab_size": options.vocab_size}
+    inputs = {str(path): path for path in (*options.corpus, *options.texts)}
+    with made(options.out, stage="tokenizer", config=config, inputs=inputs):
+        size = train_tokenizer(options.corpus, options.texts, options.vocab_size, options.out)
     print(f"{options.out}: {size} ids")

@@ -20,7 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     from searchr2.config import WorldConfig, load
     from searchr2.files import read_json
+    from searchr2.tracking.provenance import made
     from searchr2.world.write import write_world
 
     settings = load(WorldConfig, read_json(options.config), options.config)
-    write_world(settings.world, options.out)
+    with made(options.out, stage="world", config=settings.model_dump(), inputs={}):
+        write_world(settings.world, options.out)

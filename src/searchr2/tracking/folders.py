@@ -98,13 +98,19 @@ def find_records(results: Path) -> Iterator[RecordFolder]:
                 log.warning("%s: not a record: %r", path, error)
 
 
+def last_written(folder: Path) -> int:
+    """When the writer of a record last wrote, epoch ms."""
+    files = (folder / RUN, folder / STATE / LEDGER)
+    return int(1000 * max(file.stat().st_mtime for file in files if file.exists()))
+
+
 def read_record(results: Path, folder: Path) -> RecordFolder:
     """The record in ``folder``; a run whose process died without saying so reads as "killed"."""
     about = read_json(folder / RUN)
     if about["status"] == "running" and not is_held(folder / LOCK):
         about = read_json(folder / RUN)  # it may have ended properly just now
         if about["status"] == "running":
-            about["status"] = "killed"
+            about |= {"status": "killed", "end": last_written(folder)}
     outcome = folder / RESULT
     return RecordFolder(
         folder,

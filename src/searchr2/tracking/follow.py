@@ -44,11 +44,17 @@ def read_settings(results: Path) -> Tracking:
     return settings
 
 
-def sync_once(results: Path, settings: Tracking) -> None:
-    """Bring the store up to date; raises ``SyncError`` where it cannot be reached or written."""
+def sync_once(results: Path, settings: Tracking, abandon: bool = False) -> int:
+    """Bring the store up to date; raises ``SyncError`` where it cannot be reached or written.
+
+    With ``abandon``, runs that go on in the store without a record here are ended: returns their
+    number.
+    """
     with exclusive(results / LOCK):
         try:
-            _mirror(results, settings).update()
+            mirror = _mirror(results, settings)
+            mirror.update()
+            return mirror.abandon() if abandon else 0
         except Exception as error:  # MLflow lets through what its database or connection raises
             raise SyncError(
                 f"not everything is in MLflow: {_line(error)}; files hold all of it, sync again"

@@ -17,10 +17,11 @@ from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
 from searchr2.tracking.folders import PREDICTIONS, Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
-from searchr2.tracking.store import Run, Store, Value
+from searchr2.tracking.store import STATUS, Run, Store, Value
 from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
+RUNNING = STATUS["running"]
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,18 @@ class Mirror:
                 log.warning("%s: cannot be mirrored: %r", record.key, error)
         for group in sorted({record.group for record in changed if record.group}):
             self._summarise([record for record in records.values() if record.group == group])
+
+    def abandon(self) -> int:
+        """End the runs that go on in the store but have no record here; returns how many."""
+        present = set()
+        for record in find_records(self._results):
+            present |= {record.id, _group_identity(record)}
+        lost = [
+            run for id, run in self._runs.items() if run.status == RUNNING and id not in present
+        ]
+        for run in lost:
+            self._store.set_status(run, "killed", now())
+        return len(lost)
 
     def _copy(self, record: RecordFolder, records: dict[str, RecordFolder]) -> bool:
         """Copy what is new of a record; returns whether that was more than ledger lines."""
@@ -85,7 +98,7 @@ class Mirror:
         """Make the run of a record, under the parent of its group."""
         about, parent = record.about, {}
         if record.group:
-            parent = {PARENT: self._parent(record, record.group).id}
+            parent = {PARENT: self._parent(record).id}
         source = {
             "mlflow.source.name": f"searchr2 {about['stage']}",
             "mlflow.source.type": "LOCAL",
@@ -98,12 +111,12 @@ class Mirror:
         self._runs[record.id] = run
         return run
 
-    def _parent(self, record: RecordFolder, group: str) -> Run:
-        backbone = record.about["tags"].get("backbone", "")
-        identity = digest(["group", group, backbone])
+    def _parent(self, record: RecordFolder) -> Run:
+        identity = _group_identity(record)
         if identity not in self._runs:
-            tags = {"stage": "summary", "method": group, "backbone": backbone}
-            name = f"{group}/{backbone}".strip("/")
+            backbone = record.about["tags"].get("backbone", "")
+            tags = {"stage": "summary", "method": str(record.group), "backbone": backbone}
+            name = f"{record.group}/{backbone}".strip("/")
             self._runs[identity] = self._store.create_run(
                 identity, name, record.about["start"], tags
             )
@@ -111,7 +124,7 @@ class Mirror:
 
     def _summarise(self, group: list[RecordFolder]) -> None:
         """Write to the parent of a group the mean over seeds of what its evaluations found."""
-        parent = self._parent(group[0], str(group[0].group))
+        parent = self._parent(group[0])
         found: dict[str, list[float]] = {}
         for record in group:
             for value in scores(record, 0, None):
@@ -123,6 +136,10 @@ class Mirror:
         statuses = [record.about["status"] for record in group]
         worst = next((s for s in ("running", "failed", "killed") if s in statuses), "finished")
         self._store.set_status(parent, worst, end)
+
+
+def _group_identity(record: RecordFolder) -> str:
+    return digest(["group", record.group, record.about["tags"].get("backbone", "")])
 
 
 def _values(lines: Iterable[Line]) -> Iterator[Value]:

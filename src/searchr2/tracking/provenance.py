@@ -7,13 +7,14 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import MANIFEST, sha256, write_json
+from searchr2.files import MANIFEST, digest, sha256, write_json
 from searchr2.tracking.ledger import now
 
 PROVENANCE = "provenance.json"
@@ -21,6 +22,19 @@ PACKAGES = ("bm25s", "deepspeed", "mlflow", "numpy", "tokenizers", "torch", "tra
 Inputs = dict[str, dict[str, str | None]]
 """Name of an input -> its ``path`` and its ``digest`` (``None``: it was not there)."""
 SOURCE = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def made(
+    artefact: Path, *, stage: str, config: Mapping[str, Any], inputs: Mapping[str, Path]
+) -> Iterator[None]:
+    """Write the provenance of ``artefact`` once the block, which makes it, has ended well.
+
+    ``inputs`` name files or folders, taken note of before.
+    """
+    start, read = now(), read_inputs(artefact, inputs)
+    yield
+    write_provenance(artefact, stage=stage, config=config, inputs=read, start=start)
 
 
 def write_provenance(
@@ -69,9 +83,20 @@ def provenance_path(artefact: Path) -> Path:
 
 
 def content_digest(path: Path) -> str | None:
-    """sha256 of a file, or of a folder's manifest; ``None`` where there is neither."""
-    file = path / MANIFEST if path.is_dir() else path
-    return sha256(file) if file.is_file() else None
+    """sha256 of a file or a folder's manifest, a digest of other folders; ``None`` of nothing."""
+    if not path.is_dir():
+        return sha256(path) if path.is_file() else None
+    if (path / MANIFEST).is_file():
+        return sha256(path / MANIFEST)
+    return digest({str(file.relative_to(path)): sha256(file) for file in _content(path)})
+
+
+def _content(folder: Path) -> Iterator[Path]:
+    """What a folder holds, save for what changes when nothing of substance does."""
+    for file in sorted(folder.rglob("*")):
+        place = file.relative_to(folder).parts
+        if file.is_file() and place[0] not in ("run.json", PROVENANCE, "state"):
+            yield file
 
 
 @lru_cache

@@ -119,7 +119,7 @@ class Record:
             this = json.loads(json.dumps(self._about))  # as it reads back: tuples become lists
             same = all(found[key] == this[key] for key in IDENTITY)
             return list(found["attempts"]) if same else []
-        except (FileNotFoundError, DataError, KeyError, TypeError):
+        except (DataError, KeyError, TypeError):
             return []
 
     def _begin(self, earlier: list[dict[str, Any]]) -> None:

@@ -78,6 +78,7 @@ class Run:
     """A run in the store, and what of its record it holds already."""
 
     id: str
+    status: str = STATUS["running"]
     mirrored: dict[str, Any] = field(default_factory=dict)
 
 
@@ -115,7 +116,8 @@ class Store:
             if ID in tags:
                 if tags[ID] in runs:
                     raise ValueError(f"two runs have {ID} {tags[ID]}: delete one of them")
-                runs[tags[ID]] = Run(found.info.run_id, json.loads(tags.get(MIRRORED, "{}")))
+                mirrored = json.loads(tags.get(MIRRORED, "{}"))
+                runs[tags[ID]] = Run(found.info.run_id, found.info.status, mirrored)
         return runs
 
     def create_run(self, record: str, name: str, start: int, tags: Mapping[str, str]) -> Run:
@@ -144,6 +146,7 @@ class Store:
         run.mirrored = noted
 
     def set_status(self, run: Run, status: str, end: int | None) -> None:
+        run.status = STATUS[status]
         if status == "running":
             self.client.update_run(run.id, STATUS[status])
         else:

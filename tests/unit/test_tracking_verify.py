@@ -1,0 +1,94 @@
+import pytest
+from records import evaluation_record, open_training, train_record, write_questions
+
+from searchr2.cli import main
+from searchr2.files import read_json, write_json, write_manifest, write_text
+from searchr2.tracking.provenance import content_digest, made, provenance_path
+from searchr2.tracking.reconcile import reconcile
+from searchr2.tracking.verify import find_artefacts, verify
+
+
+@pytest.fixture
+def results(tmp_path):
+    """World -> index -> training; world and evaluation -> table."""
+    write_text(tmp_path / "world/corpus.jsonl", "passages")
+    with made(tmp_path / "world", stage="world", config={"seed": 7}, inputs={}):
+        pass
+    write_text(tmp_path / "index/terms", "terms")
+    write_manifest(tmp_path / "index", {})
+    with made(
+        tmp_path / "index", stage="index", config={}, inputs={"c": tmp_path / "world/corpus.jsonl"}
+    ):
+        pass
+    write_text(tmp_path / "table1.csv", "method")
+    with made(tmp_path / "table1.csv", stage="table", config={}, inputs={"i": tmp_path / "index"}):
+        pass
+    return tmp_path
+
+
+def test_what_matches_is_fine(results, capsys):
+    assert main.main(["verify", "--results", str(results)]) == 0
+    assert "3 of 3 artefacts match" in capsys.readouterr().out
+    made_by = read_json(provenance_path(results / "table1.csv"))
+    assert made_by["artefact"] == "table1.csv"
+    assert set(made_by) >= {
+        "config",
+        "inputs",
+        "code",
+        "packages",
+        "hardware",
+        "command",
+        "start",
+        "end",
+    }
+
+
+def test_a_changed_input_is_named_with_all_that_rests_on_it(results, capsys):
+    write_text(results / "world/corpus.jsonl", "other passages")
+    with pytest.raises(SystemExit):
+        main.main(["verify", "--results", str(results)])
+    said = capsys.readouterr().out
+    assert f"{results / 'world'}: has changed since it was made" in said
+    assert "was made from world/corpus.jsonl, which is another one now" in said
+    assert f"{results / 'table1.csv'}: rests on {results / 'index'}" in said
+    assert f"{results / 'table1.csv'}: rests on {results / 'world'}" in said
+    assert "0 of 3 artefacts match" in said
+
+
+def test_a_damaged_or_missing_artefact_is_named(results):
+    write_text(results / "index/terms", "TERMS")
+    (results / "table1.csv").unlink()
+    problems = verify(find_artefacts(results))
+    assert set(problems) == {results / "index", results / "table1.csv"}
+    assert "damaged" in problems[results / "index"][0]
+    assert problems[results / "table1.csv"][0] == "is gone"
+
+
+def test_a_block_that_fails_leaves_no_provenance(tmp_path):
+    with pytest.raises(ZeroDivisionError), made(tmp_path / "x", stage="x", config={}, inputs={}):
+        1 / 0  # noqa: B018
+    assert not provenance_path(tmp_path / "x").exists()
+
+
+def test_records_have_a_provenance_that_their_own_state_does_not_change(tmp_path):
+    write_questions(tmp_path)
+    evaluation_record(tmp_path, "rag", "rag", "base", 20.0)
+    before = content_digest(tmp_path / "evaluate/rag/seed1")
+    write_json(tmp_path / "evaluate/rag/seed1/run.json", {})
+    assert content_digest(tmp_path / "evaluate/rag/seed1") == before is not None
+    assert verify(find_artefacts(tmp_path)) == {}
+
+
+def test_reconcile_marks_the_dead_and_leaves_the_living(tmp_path):
+    train_record(tmp_path, "dead", 1)
+    path = tmp_path / "train/dead/seed1/run.json"
+    about = read_json(path)
+    about["attempts"][-1].update(status="running", end=None)
+    write_json(path, {**about, "status": "running", "end": None})
+    with open_training(tmp_path, "alive", 1):
+        assert reconcile(tmp_path) == ["train/dead/qwen2-mini/seed1"]
+        assert read_json(tmp_path / "train/alive/seed1/run.json")["status"] == "running"
+    about = read_json(path)
+    assert about["status"] == about["attempts"][-1]["status"] == "killed"
+    assert about["start"] <= about["end"]
+    assert reconcile(tmp_path) == []
