@@ -13,12 +13,12 @@ BLOCK = 8
 
 
 class GrowingLayer(DynamicLayer):
-    """A dynamic layer that writes into a buffer with room to spare instead of concatenating each token."""
+    """A dynamic layer that writes into a buffer with room to spare: no concatenation a token."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states of shape (B, heads, new, dim); returns all of them, (B, heads, length, dim)."""
+        """Append states of shape (B, heads, new, dim); returns all, (B, heads, length, dim)."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states, value_states
@@ -66,8 +66,8 @@ class PrefixCache:
     """Finds the longest stored prefix of a sequence: a group shares its prompt, a turn its past, a
     regenerated suffix its kept prefix.
 
-    Blocks of ids are chained by hash, as in vLLM; a hit is confirmed by comparing the ids themselves.
-    Memory is bounded by ``max_bytes``, oldest entries first; what was evicted is computed again.
+    Blocks of ids are chained by hash, as in vLLM; a hit is confirmed by comparing the ids. Memory
+    is bounded by ``max_bytes``, oldest entries first; what was evicted is computed again.
     """
 
     max_bytes: int
@@ -77,8 +77,10 @@ class PrefixCache:
     used_bytes: int = 0
 
     def match(self, ids: Sequence[int]) -> tuple[Entry | None, int]:
-        """The entry that shares the longest prefix with ``ids``, and that prefix's length (a multiple of
-        ``BLOCK``, always shorter than ``ids``: the last id is computed for its logits)."""
+        """The entry that shares the longest prefix with ``ids``, and that prefix's length.
+
+        A multiple of ``BLOCK``, shorter than ``ids``, whose last id is computed for its logits.
+        """
         ids = tuple(ids)
         best: tuple[Entry | None, int] = (None, 0)
         for end, chain in _chain(ids[: len(ids) - 1]):
@@ -89,7 +91,7 @@ class PrefixCache:
         return best
 
     def store(self, ids: tuple[int, ...], states: torch.Tensor, parent: Entry | None) -> None:
-        """Keep the states of ``ids``; a parent that ``ids`` merely continues is no longer needed."""
+        """Keep the states of ``ids``; a parent that ``ids`` merely continues is dropped."""
         entry = Entry(ids, states)
         for _, chain in _chain(ids):
             self.blocks[chain] = entry
