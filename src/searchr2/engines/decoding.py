@@ -18,12 +18,12 @@ from searchr2.ports import Codec, Completion, Finish, Generate
 from searchr2.randomness import generator
 
 STOP_WINDOW = 24
-"""Ids at the end of a completion that are decoded to find a stop string, longer than any of ours."""
+"""Ids at the end of a completion that are decoded to find a stop string: more than any has."""
 
 
 @dataclass
 class Rows:
-    """A batch in flight: cache columns (B, S), which are real, and logits (B, V) of the last one."""
+    """A batch in flight: cache columns (B, S), which are real, and the last one's logits (B, V)."""
 
     cache: object
     real_BS: torch.Tensor
@@ -121,7 +121,7 @@ class Decoding:
         ]
 
     def _sample(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Each row's next token and its log-probability, by inverse CDF on the row's own uniforms."""
+        """Each row's next token and its log-probability, by inverse CDF on its own uniforms."""
         scaled = (
             self.rows.logits_BV / self.temperature_B.where(self.temperature_B > 0, 1.0)[:, None]
         )

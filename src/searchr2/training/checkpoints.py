@@ -1,4 +1,4 @@
-"""Rolling checkpoints: written aside, verified by a manifest, renamed; the newest verified one is used."""
+"""Rolling checkpoints: written aside, sealed by a manifest, renamed; the newest sound is used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str, Any]) -> None:
-    """Make ``folder/step-000012`` whole: ``write`` fills it aside, the manifest seals it, a rename shows it."""
+    """Make ``folder/step-000012``, whole or not at all.
+
+    ``write`` fills it aside, the manifest seals it, a rename shows it.
+    """
     target = folder / f"step-{step:06d}"
     aside = target.with_suffix(".tmp")
     for stale in (aside, target):
@@ -29,15 +32,17 @@ def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str
     sync_tree(aside)
     aside.rename(target)
     sync_file(folder)
-    for old in found(folder)[KEEP:]:
-        shutil.rmtree(old)
+    kept = [path for path in found(folder) if path <= target][:KEEP]
+    for other in found(folder):  # later ones are damaged or of other settings: not in our way
+        if other not in kept:
+            shutil.rmtree(other)
 
 
 def newest(folder: Path, identity: str) -> tuple[Path, int] | None:
-    """The newest checkpoint of this identity whose manifest verifies, and its step; ``None`` to start anew.
+    """The newest checkpoint of this identity that verifies, and its step; ``None`` to start anew.
 
-    A damaged one is named in the log and passed over; those of another identity (other settings) are not
-    this run's and are ignored.
+    A damaged one is named in the log and passed over; those of another identity (other settings)
+    are not this run's and are ignored.
     """
     for path in found(folder):
         try:
