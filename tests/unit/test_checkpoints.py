@@ -1,4 +1,4 @@
-"""Rolling checkpoints: whole or absent, verified when used, the damaged ones named and passed over."""
+"""Rolling checkpoints: whole or absent, verified when used, damaged ones named and passed over."""
 
 import logging
 
