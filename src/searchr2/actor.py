@@ -1,8 +1,8 @@
 """The Actor (section 3.1, Algorithm 2): think, search, read, answer.
 
-Where the paper is silent we chose: a search asked for in the last allowed turn is not run, since nothing
-could read it; a turn without an action ends the trajectory, unanswered; each turn, and the whole context,
-has a token limit of its own.
+Where the paper is silent we chose: a search asked for in the last allowed turn is not run, since
+nothing could read it; a turn without an action ends the trajectory, unanswered; each turn, and the
+whole context, has a token limit of its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from searchr2.trajectory import Author, Collection, Span, Step, Trajectory
 
 @dataclass(frozen=True)
 class Actor:
-    """pi_l: continues a trajectory until it answers, falls silent or runs out of turns or context."""
+    """pi_l: continues a trajectory until it answers, falls silent, or turns or context run out."""
 
     prompts: PromptBook
     limits: Rollout
@@ -29,7 +29,7 @@ class Actor:
     def roll_out(self, start: Trajectory, key: tuple[int, ...]) -> Procedure[Trajectory]:
         """Algorithm 2 from ``start`` (a prompt alone, or the kept prefix of a cut draft).
 
-        The turn budget B counts the kept steps too, so a repaired trajectory is no longer than a draft.
+        The turn budget B counts kept steps too, so a repaired trajectory is no longer than a draft.
         """
         trajectory = start
         while len(trajectory.steps) < self.limits.max_turns:

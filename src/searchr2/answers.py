@@ -1,7 +1,8 @@
-"""Exact match, F1 and sub-EM after SQuAD's normalisation (section 6: "EM after SQuAD normalisation").
+"""Exact match, F1 and sub-EM after SQuAD's normalisation.
 
-The normaliser is the one Search-R1, verl, FlashRAG and Tinker share: lower case, ASCII punctuation out,
-the articles a / an / the out, white space folded. Every score is the maximum over the gold answers.
+The normaliser is the one Search-R1, verl, FlashRAG and Tinker share: lower case, ASCII punctuation
+out, the articles a / an / the out, white space folded. Every score is the maximum over the gold
+answers.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ def normalise(text: str) -> str:
 
 
 def exact_match(prediction: str | None, golds: Sequence[str]) -> float:
-    """1.0 where the prediction equals a gold answer in normal form, else 0.0; no prediction scores 0.0."""
+    """1.0 where the prediction equals a gold answer in normal form, else (or without one) 0.0."""
     return _best(prediction, golds, lambda p, g: float(p == g))
 
 
 def sub_em(prediction: str | None, golds: Sequence[str]) -> float:
-    """1.0 where a gold answer stands inside the prediction (FlashRAG's "acc"); a gold that normalises to
-    nothing matches nothing, instead of everything."""
+    """1.0 where a gold answer stands inside the prediction (FlashRAG's "acc").
+
+    A gold answer that normalises to nothing matches nothing, instead of everything.
+    """
     return _best(prediction, golds, lambda p, g: float(bool(g) and g in p))
 
 

@@ -1,7 +1,8 @@
 """How each method answers a question, as short procedures on the one driver.
 
-Direct Inference answers from the weights; RAG reads the passages found with the question itself; Search-R1
-and Search-R2 both are the Actor (Algorithm 2), with the Meta-Refiner only where it is asked for.
+Direct Inference answers from the weights; RAG reads the passages found with the question itself;
+Search-R1 and Search-R2 both are the Actor (Algorithm 2), with the Meta-Refiner only where it is
+asked for.
 """
 
 from __future__ import annotations

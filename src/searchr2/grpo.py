@@ -1,8 +1,9 @@
 """GRPO on augmented traces (section 3.4, Eq. 2).
 
-Where the paper is silent we chose: the clip is 0.2 (verl's default); a group's standard deviation is the
-unbiased one, with 1e-6 added; the loss is the mean over all trained tokens of a mini-batch (verl's token
-mean), meta-actions counting as any other token; a group whose rewards are equal has advantage 0.
+Where the paper is silent we chose: the clip is 0.2 (verl's default); a group's standard deviation
+is the unbiased one, with 1e-6 added; the loss is the mean over all trained tokens of a mini-batch
+(verl's token mean), meta-actions counting as any other token; a group whose rewards are equal has
+advantage 0.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from searchr2.config import Grpo
 def advantages(rewards_G: Sequence[float]) -> list[float]:
     """Rewards normalised within their group.
 
-    Rewards 1, 1, 0, 0, 0 have mean 0.4 and deviation 0.5477, hence advantages 1.095, 1.095, -0.730, ...
+    Rewards 1, 1, 0, 0, 0: mean 0.4, deviation 0.5477, advantages 1.095, 1.095, -0.730, ...
     """
     mean = fmean(rewards_G)
     deviation = stdev(rewards_G) if len(rewards_G) > 1 else 0.0
@@ -44,10 +45,11 @@ def surrogate(
     loss_BT: torch.Tensor,
     settings: Grpo,
 ) -> Terms:
-    """PPO's clipped surrogate plus the KL penalty, summed over tokens; divide by the mini-batch's tokens.
+    """PPO's clipped surrogate plus the KL penalty, summed over tokens, to divide by their number.
 
-    Log-probabilities have shape (B, T) in nats. ``sampler_gap`` is the sum of |log p - log p_old|: at the
-    first mini-batch of a step, what separates the trainer's numbers from the rollout engine's.
+    Log-probabilities have shape (B, T) in nats. ``sampler_gap`` is the sum of |log p - log p_old|:
+    at the first mini-batch of a step, what separates the trainer's numbers from the rollout
+    engine's.
     """
     weight = loss_BT.to(logp_BT.dtype)
     ratio = torch.exp((logp_BT - old_logp_BT) * weight)
@@ -65,5 +67,8 @@ def surrogate(
 
 
 def k3(log_ratio: torch.Tensor) -> torch.Tensor:
-    """The low-variance estimator of KL(policy || reference) from log p - log p_ref: exp(-x) - 1 + x >= 0."""
+    """The low-variance estimator of KL(policy || reference): exp(-x) - 1 + x >= 0.
+
+    x is log p - log p_ref.
+    """
     return torch.exp(-log_ratio) - 1 + log_ratio

@@ -8,15 +8,13 @@ from searchr2.trajectory import Collection, Question
 
 
 class EvidenceJudge:
-    """ports.Judge from gold supporting titles: a collection counts when it brings NEW gold evidence.
+    """ports.Judge by gold supporting titles: a collection counts when it brings NEW evidence.
 
-    Irrelevant collections and those that only repeat earlier ones count nothing, as in Appendix K. No
-    verdict (``None``) where the data set names no supporting titles.
+    Irrelevant collections and those that only repeat earlier ones count nothing, as in Appendix K.
+    No verdict (``None``) where the data set names no supporting titles.
     """
 
-    def count(
-        self, items: Sequence[tuple[Question, tuple[Collection, ...]]]
-    ) -> list[int | None]:
+    def count(self, items: Sequence[tuple[Question, tuple[Collection, ...]]]) -> list[int | None]:
         return [self._useful(question, collections) for question, collections in items]
 
     def _useful(self, question: Question, collections: tuple[Collection, ...]) -> int | None:

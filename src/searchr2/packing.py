@@ -1,8 +1,8 @@
 """From augmented traces to flat arrays: what GRPO trains on.
 
-A trace gives one row for its final trajectory and, under joint optimisation, one for each verdict; all carry
-the trace's advantage (section 3.4). The mask is derived from who wrote each token: 1 on policy-written ids,
-0 on prompts and retrieved passages.
+A trace gives one row for its final trajectory and, under joint optimisation, one for each verdict;
+all carry the trace's advantage (section 3.4). The mask is derived from who wrote each token: 1 on
+policy-written ids, 0 on prompts and retrieved passages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _TRAINED = (Author.ACTOR, Author.REFINER)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sequence: ids, which of them carry loss, the sampler's log-probabilities there, the advantage."""
+    """One sequence: ids, which carry loss, the sampler's log-probabilities there, the advantage."""
 
     ids: tuple[int, ...]
     mask: tuple[bool, ...]
@@ -103,7 +103,7 @@ def collate(rows: Sequence[Row]) -> Batch:
 
 
 def micro_batches(rows: Sequence[Row], max_tokens: int) -> Iterator[Batch]:
-    """Batches of rows of similar length, each of at most ``max_tokens`` padded tokens (or one row)."""
+    """Batches of rows of like length, each of at most ``max_tokens`` padded tokens (or one row)."""
     group: list[Row] = []
     for row in sorted(rows, key=lambda row: len(row.ids)):
         if group and (len(group) + 1) * len(row.ids) > max_tokens:

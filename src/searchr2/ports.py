@@ -1,7 +1,7 @@
 """The boundaries of the method: what it asks for, and who may answer.
 
-Algorithms are generators that yield a request and are resumed with its reply; ``driver`` answers each
-kind of request in batches through these protocols. Layers 1 and 2 meet here and nowhere else.
+Algorithms are generators that yield a request and are resumed with its reply; ``driver`` answers
+each kind of request in batches through these protocols. Layers 1 and 2 meet here and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ Finish = Literal["stop", "eos", "length"]
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Continue ``ids``. ``temperature`` 0 is greedy; ``key`` seeds this request alone, whatever its batch.
+    """Continue ``ids``. ``temperature`` 0 is greedy; ``key`` seeds it, whatever its batch.
 
-    ``stops`` are strings: generation halts with the token in which one of them is completed. That token
-    is kept whole even where it runs on past the string (Qwen2 fuses ``>`` and two newlines into one).
+    ``stops`` are strings: generation halts with the token in which one of them is completed. That
+    token is kept whole even where it runs on past the string (Qwen2 fuses ``>`` and two newlines
+    into one).
     """
 
     ids: tuple[int, ...]
@@ -32,7 +33,10 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the policy wrote: ids, their log-probabilities (nats, at the sampling temperature), why it ended."""
+    """What the policy wrote: ids, their log-probabilities, why it ended.
+
+    Log-probabilities are in nats, at the sampling temperature.
+    """
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
@@ -41,7 +45,7 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Ask for log p(option | ids) of each option (a run of ids), in one forward pass over ``ids``."""
+    """Ask for log p(option | ids) of each option (a run of ids), in one pass over ``ids``."""
 
     ids: tuple[int, ...]
     options: tuple[tuple[int, ...], ...]
@@ -62,7 +66,7 @@ Procedure = Generator[Request, Reply, R]
 
 
 class Codec(Protocol):
-    """Text to ids and back. Trusted text may name special tokens; untrusted text never becomes one."""
+    """Text to ids and back. Trusted text may name special tokens; untrusted text never is one."""
 
     @property
     def eos_id(self) -> int: ...
@@ -71,7 +75,7 @@ class Codec(Protocol):
         """Encode text of our own (prompt templates, tags): special tokens are recognised."""
 
     def text(self, text: str) -> tuple[int, ...]:
-        """Encode text from outside (questions, passages): special tokens are split into plain ones."""
+        """Encode text from outside (questions, passages): special tokens are split."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens shown, nothing cleaned up."""
@@ -93,13 +97,13 @@ class Engine(Protocol):
 
 
 class Retriever(Protocol):
-    """Top-k passages for each query, best first; fewer than k only where the corpus holds fewer matches."""
+    """Top-k passages for each query, best first; fewer only where the corpus has fewer matches."""
 
     def search(self, queries: Sequence[str], k: int) -> list[Collection]: ...
 
 
 class Judge(Protocol):
-    """Counts the useful collections of a trajectory (u_i summed, Appendix K); ``None`` is "no verdict"."""
+    """Counts a trajectory's useful collections (u_i summed, Appendix K); ``None``: no verdict."""
 
     def count(
         self, items: Sequence[tuple[Question, tuple[Collection, ...]]]

@@ -1,8 +1,8 @@
 """Prompt templates, and how they become ids piece by piece.
 
-Templates are text files with ``{placeholders}``; a folder of the user's own replaces the shipped sets.
-Literal text is encoded as ours (special tokens recognised), values as foreign (special tokens split), and
-spans are spliced in as the ids they are.
+Templates are text files with ``{placeholders}``; a folder of the user's own replaces the shipped
+sets. Literal text is encoded as ours (special tokens recognised), values as foreign (special tokens
+split), and spans are spliced in as the ids they are.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PromptBook:
     templates: Mapping[str, str]
     codec: Codec
     chat: tuple[str, str] = ("", "")
-    """What the tokenizer's chat template puts before and after a user turn; empty for base models."""
+    """What the chat template puts before and after a user turn; empty for base models."""
 
     def actor(self, question: str) -> Span:
         """The Actor's prompt: states the format and nothing about content (section 3.1)."""
@@ -53,7 +53,7 @@ class PromptBook:
         return self._prompt("rag", {"question": question, "documents": shown})
 
     def refiner(self, question: str, trajectory: Trajectory) -> Span:
-        """The Meta-Refiner's prompt: question and numbered steps, each with its tool output (Appendix L)."""
+        """The Meta-Refiner's prompt (Appendix L): question, numbered steps with their outputs."""
         steps: list[int] = []
         for number, step in enumerate(trajectory.steps, start=1):
             values: dict[str, Value] = {"number": str(number), "action": step.action.ids}
@@ -71,11 +71,12 @@ class PromptBook:
         return Span(Author.ENVIRONMENT, ids)
 
     def documents(self, documents: Collection, max_tokens: int) -> tuple[int, ...]:
-        """Passages as ids, each cut to ``max_tokens`` of its text, so that no closing tag is ever lost."""
+        """Passages as ids, each cut to ``max_tokens`` of its text: no closing tag is ever lost."""
         ids: list[int] = []
         for rank, document in enumerate(documents, start=1):
             text = self.codec.text(" " + document.text)[:max_tokens]
-            ids.extend(self.render("document", {"rank": str(rank), "title": document.title, "text": text}))
+            values: dict[str, Value] = {"rank": str(rank), "title": document.title, "text": text}
+            ids.extend(self.render("document", values))
         return tuple(ids)
 
     def render(self, name: str, values: Mapping[str, Value]) -> tuple[int, ...]:
@@ -99,7 +100,7 @@ class PromptBook:
 
 
 def load_prompts(settings: Prompts, codec: Codec) -> PromptBook:
-    """The prompt book of a config section; raises ``ConfigError`` naming a file or placeholder amiss."""
+    """The prompt book of a config section; ``ConfigError`` names a file or placeholder amiss."""
     shipped = resources.files("searchr2") / "prompts" / settings.templates
     folder = shipped if shipped.is_dir() else Path(settings.templates)
     templates = {}
@@ -110,5 +111,7 @@ def load_prompts(settings: Prompts, codec: Codec) -> PromptBook:
         templates[name] = file.read_text(encoding="utf-8").removesuffix("\n")
         unknown = set(_PLACEHOLDER.findall(templates[name])) - allowed
         if unknown:
-            raise ConfigError(f"{file}: unknown placeholder {{{min(unknown)}}}; known: {sorted(allowed)}")
+            raise ConfigError(
+                f"{file}: unknown placeholder {{{min(unknown)}}}; known: {sorted(allowed)}"
+            )
     return PromptBook(templates, codec, codec.chat() if settings.chat else ("", ""))

@@ -17,5 +17,5 @@ def stage_key(seed: int, stage: str) -> tuple[int, int]:
 
 def generator(*key: int) -> np.random.Generator:
     """The stream of a key (counter-based Philox, independent between keys)."""
-    # numpy pads short keys with zeros, which would make (1,) and (1, 0) one stream: the length tells them apart
+    # numpy pads short keys with zeros; without the length, (1,) and (1, 0) would be one stream
     return np.random.Generator(np.random.Philox(np.random.SeedSequence((len(key), *key))))

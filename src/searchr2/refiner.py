@@ -3,11 +3,11 @@
 One forward pass over its prompt gives p over the integers 0..T. The Discriminator is p(0) against
 p(1) + ... + p(T); the Trimmer draws the flawed step from p(1..T); the Actor regenerates from there.
 
-Where the paper is silent we chose: an integer of several tokens is scored as their product and ended by a
-line break where one is the beginning of another; ids that all options begin with (Qwen2 writes the space
-before a digit as a token of its own) belong to the prompt, being no decision; the log-probability a
-meta-action carries into the loss is the vocabulary's, as for any generated token; a trajectory of no
-step (its prompt alone fills the context) is not judged.
+Where the paper is silent we chose: an integer of several tokens is scored as their product and
+ended by a line break where one is the beginning of another; ids that all options begin with (Qwen2
+writes the space before a digit as a token of its own) belong to the prompt, being no decision; the
+log-probability a meta-action carries into the loss is the vocabulary's, as for any generated token;
+a trajectory of no step (its prompt alone fills the context) is not judged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ class MetaRefiner:
     settings: Settings
 
     def roll_out(self, question: Question, key: tuple[int, ...]) -> Procedure[Trace]:
-        """Draft, then Algorithm 1: while fewer than N_max revisions are made and the draft is rejected, cut
-        before the flawed step and regenerate. ``max_revisions`` 0 is the Actor alone."""
+        """Draft, then Algorithm 1: while it is rejected, cut before the flawed step and regenerate.
+
+        At most N_max times; ``max_revisions`` 0 is the Actor alone.
+        """
         prompt = self.actor.prompts.actor(question.text)
         y = yield from self.actor.roll_out(Trajectory(prompt), (*key, 0))
         verdicts: list[Verdict] = []

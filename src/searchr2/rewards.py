@@ -1,7 +1,7 @@
 """The hybrid reward (section 3.3): R(y) = r_outcome * (1 + r_process).
 
-r_outcome is EM; r_process is the share of searches whose collection was useful. The outcome gates the
-process reward, so wrong answers are never judged.
+r_outcome is EM; r_process is the share of searches whose collection was useful. The outcome gates
+the process reward, so wrong answers are never judged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from searchr2.trajectory import Question, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """``process`` is ``None`` where it was not judged: a wrong answer, or no verdict from the judge."""
+    """``process`` is ``None`` where there is none: a wrong answer, or no verdict from the judge."""
 
     outcome: float
     process: float | None
@@ -27,9 +27,7 @@ class Reward:
         return self.outcome * (1.0 + (self.process or 0.0))
 
 
-def score(
-    trajectories: Sequence[tuple[Question, Trajectory]], judge: Judge | None
-) -> list[Reward]:
+def score(trajectories: Sequence[tuple[Question, Trajectory]], judge: Judge | None) -> list[Reward]:
     """The reward of each trajectory; without a judge it is EM alone.
 
     r_process = (1/M) * sum_i u_i over the M searches of a right answer; M = 0 gives 0.

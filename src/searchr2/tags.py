@@ -15,7 +15,7 @@ ANSWER = ("<answer>", "</answer>")
 ALL_TAGS = (*THINK, *SEARCH, *INFORMATION, *ANSWER)
 
 STOPS = (SEARCH[1], ANSWER[1])
-"""Generation halts where one of these is completed, or at the end-of-sequence token (Algorithm 2)."""
+"""Generation halts where one of these is completed, or at end-of-sequence (Algorithm 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Action:
 
 
 def parse(text: str) -> Action:
-    """The action of one turn: what stands between its first closing tag and the last opening tag before it.
+    """The action of one turn: what its first closing tag and the opening one before it enclose.
 
-    ``parse("<think> a </think><search> b </search>")`` is a search for ``b``. A closing tag without an
-    opening one, an empty query, or no closing tag at all is no action; an empty answer is an answer.
+    ``parse("<think> a </think><search> b </search>")`` is a search for ``b``. A closing tag without
+    an opening one, an empty query, or no closing tag at all is no action; an empty answer is an
+    answer.
     """
-    ends = [(text.find(close), kind) for kind, close in (("search", SEARCH[1]), ("answer", ANSWER[1]))]
+    closing = (("search", SEARCH[1]), ("answer", ANSWER[1]))
+    ends = [(text.find(tag), kind) for kind, tag in closing]
     ends = [(at, kind) for at, kind in ends if at >= 0]
     if not ends:
         return Action("none")

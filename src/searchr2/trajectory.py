@@ -1,14 +1,14 @@
 """The records of a rollout: token ids are the truth, text is a view.
 
-A *span* is a run of token ids by one author. A *step* is one assistant turn and, if it searched, what
-came back. A *trajectory* is a prompt and its steps. A *verdict* is what the Meta-Refiner saw and chose.
-A *trace* is a final trajectory, the verdicts on its drafts, and the drafts that were cut (the augmented
-trace of section 3.4).
+A *span* is a run of token ids by one author. A *step* is one assistant turn and, if it searched,
+what came back. A *trajectory* is a prompt and its steps. A *verdict* is what the Meta-Refiner saw
+and chose. A *trace* is a final trajectory, the verdicts on its drafts, and the drafts that were cut
+(the augmented trace of section 3.4).
 
-Invariant: concatenating the spans of a trajectory gives exactly the ids the model saw, and the log-
-probabilities on policy-written spans are those of the sampler. Nothing here is ever decoded and encoded
-again. Training masks, flat arrays and JSON are derived from these records and stored nowhere. Cutting
-is slicing: the kept steps of a cut trajectory are the same objects as the draft's.
+Invariant: concatenating the spans of a trajectory gives exactly the ids the model saw, and the
+log-probabilities on policy-written spans are those of the sampler. Nothing here is ever decoded and
+encoded again. Training masks, flat arrays and JSON are derived from these records and stored
+nowhere. Cutting is slicing: the kept steps of a cut trajectory are the same objects as the draft's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Author(StrEnum):
 class Span:
     """A run of token ids by one author.
 
-    ``logprobs`` has one entry (nats) per id where the policy wrote the span, and is ``None`` elsewhere.
+    ``logprobs`` has one entry (nats) per id where the policy wrote the span, ``None`` elsewhere.
     """
 
     author: Author
@@ -46,7 +46,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with its gold answers; ``supporting_titles`` is ``None`` where the data set names none."""
+    """A question with gold answers; ``supporting_titles`` is ``None`` where the set names none."""
 
     id: str
     dataset: str
@@ -74,9 +74,9 @@ Collection = tuple[Document, ...]
 class Step:
     """One assistant turn: what the Actor wrote, and what it led to.
 
-    Exactly one of these holds: the turn searched (``query`` and ``observation`` are set, ``documents``
-    may be empty when nothing matched), it answered (``answer`` is set), or neither (it ended without an
-    action, or asked for a search in its last turn).
+    Exactly one of these holds: the turn searched (``query`` and ``observation`` are set,
+    ``documents`` may be empty when nothing matched), it answered (``answer`` is set), or neither
+    (it ended without an action, or asked for a search in its last turn).
     """
 
     action: Span
@@ -135,9 +135,10 @@ class Trajectory:
 class Verdict:
     """What the Meta-Refiner saw and chose (Algorithm 1, Appendix L).
 
-    ``probabilities`` is p over the integers 0..T, renormalised; ``choice`` 0 accepts, i >= 1 names the
-    earliest flawed step (steps 1..i-1 are kept). ``decision`` is the chosen integer's own span, with its
-    log-probability over the whole vocabulary: the meta-action that joint optimisation trains.
+    ``probabilities`` is p over the integers 0..T, renormalised; ``choice`` 0 accepts, i >= 1 names
+    the earliest flawed step (steps 1..i-1 are kept). ``decision`` is the chosen integer's own span,
+    with its log-probability over the whole vocabulary: the meta-action that joint optimisation
+    trains.
     """
 
     prompt: Span
@@ -152,10 +153,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """An augmented trace: the final trajectory, the verdicts that led to it, and the drafts it replaced.
+    """An augmented trace: the final trajectory, the verdicts before it, the drafts it replaced.
 
-    ``drafts[n]`` is what ``verdicts[n]`` cut. Without a Meta-Refiner both tuples are empty. When the last
-    verdict accepts there is one more verdict than drafts.
+    ``drafts[n]`` is what ``verdicts[n]`` cut. Without a Meta-Refiner both tuples are empty. When
+    the last verdict accepts there is one more verdict than drafts.
     """
 
     final: Trajectory
