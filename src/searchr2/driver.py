@@ -12,20 +12,22 @@ from typing import TypeVar, cast
 from searchr2.ports import Engine, Generate, Procedure, Reply, Request, Retriever, Score, Search
 
 R = TypeVar("R")
+A = TypeVar("A")
 
 
 def drive(
     procedures: Iterable[Procedure[R]],
-    engine: Engine,
-    retriever: Retriever,
+    engine: Engine | None,
+    retriever: Retriever | None,
     k: int,
     in_flight: int | None = None,
     finished: Callable[[], object] = lambda: None,
 ) -> list[R]:
     """The results of all procedures, in their order.
 
-    At most ``in_flight`` run at once (all, by default); ``finished`` is called as each one ends. What a
-    procedure is told never depends on which others run beside it, save for float rounding.
+    At most ``in_flight`` run at once (all, by default); ``finished`` is called as each one ends.
+    What a procedure is told never depends on which others run beside it, save for float rounding.
+    ``engine`` or ``retriever`` may be ``None`` where nothing will ask it.
     """
     waiting = deque(enumerate(procedures))
     limit = in_flight or len(waiting)
@@ -51,20 +53,28 @@ def drive(
 
 
 def answer(
-    requests: dict[int, Request], engine: Engine, retriever: Retriever, k: int
+    requests: dict[int, Request], engine: Engine | None, retriever: Retriever | None, k: int
 ) -> dict[int, Reply]:
-    """Answer searches and scores at once, and generations only when nothing else is pending, so that the
-    costly kind runs in the fullest batches."""
+    """Answer searches and scores at once, and generations only when nothing else is pending.
+
+    So the costly kind runs in the fullest batches.
+    """
     searches = {i: r for i, r in requests.items() if isinstance(r, Search)}
     scores = {i: r for i, r in requests.items() if isinstance(r, Score)}
     replies: dict[int, Reply] = {}
     if searches:
         queries = sorted({request.query for request in searches.values()})
-        found = dict(zip(queries, retriever.search(queries, k), strict=True))
+        found = dict(zip(queries, asked(retriever).search(queries, k), strict=True))
         replies.update({i: found[request.query] for i, request in searches.items()})
     if scores:
-        replies.update(zip(scores, engine.score(list(scores.values())), strict=True))
+        replies.update(zip(scores, asked(engine).score(list(scores.values())), strict=True))
     turns = {i: r for i, r in requests.items() if isinstance(r, Generate)}
     if turns and not replies:
-        replies.update(zip(turns, engine.generate(list(turns.values())), strict=True))
+        replies.update(zip(turns, asked(engine).generate(list(turns.values())), strict=True))
     return replies
+
+
+def asked(adapter: A | None) -> A:
+    if adapter is None:
+        raise ValueError("a procedure asked for an engine or a retriever, and there is none")
+    return adapter

@@ -1,6 +1,7 @@
 """Ask a trained run your own question and watch it think, search and answer.
 
-With --refine the Meta-Refiner judges the draft as well: you see its verdict, where it cuts, and the repair.
+With --refine the Meta-Refiner judges the draft as well: you see its verdict, where it cuts, and the
+repair.
 
 examples:
   searchr2 ask "who directed Kelmar Dovrin" --run search-r2
@@ -10,11 +11,13 @@ examples:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 from searchr2.cli.paint import paint
+from searchr2.config import ConfigError, EvaluateConfig, load
+from searchr2.trajectory import Question, Trace
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +25,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", help="a name in `runs:`, or base; needs the workflow's results")
     parser.add_argument("--seed", type=int, default=1, help="which seed of the run (default 1)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="the results folder")
-    parser.add_argument("--checkpoint", help="instead of --run: a run's folder, or save_pretrained's")
+    parser.add_argument("--checkpoint", help="instead of --run: a run's or model's folder")
     parser.add_argument("--index", type=Path, help="index folder (default: the workflow's)")
-    parser.add_argument("--config", type=Path, help="resolved settings (JSON; default: the run's own)")
-    parser.add_argument("--refine", action="store_true", help="let the Meta-Refiner judge and repair")
+    parser.add_argument("--config", type=Path, help="settings (JSON; default: the run's own)")
+    parser.add_argument("--refine", action="store_true", help="let the Meta-Refiner work as well")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
 
 
@@ -33,20 +36,18 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.actor import Actor
     from searchr2.build import load_model, load_retriever, quiet, weights_folder
     from searchr2.codec import Codec
-    from searchr2.config import ConfigError, EvaluateConfig
     from searchr2.driver import drive
     from searchr2.engines.local import LocalEngine
     from searchr2.prompts import load_prompts
     from searchr2.randomness import stage_key
     from searchr2.refiner import MetaRefiner
-    from searchr2.trajectory import Question
 
     quiet()
     if not options.checkpoint and not options.run:
         raise ConfigError("say whom to ask: --run NAME or --checkpoint DIR")
     checkpoint = Path(options.checkpoint or _folder(options))
     weights = weights_folder(str(checkpoint), "`snakemake --cores all` makes it")
-    settings: EvaluateConfig = _settings(options, checkpoint)
+    settings = _settings(options, checkpoint)
     revisions = max(1, settings.refiner.max_revisions) if options.refine else 0
     codec = Codec.load(weights)
     actor = Actor(load_prompts(settings.prompts, codec), settings.rollout, options.temperature)
@@ -64,16 +65,17 @@ def run(options: argparse.Namespace) -> None:
     print(paint("answer", trace.final.answer or "(none)"))
 
 
-def narrate(procedure: Any, codec: Any) -> Iterator[Any]:
+def narrate(procedure: Any, codec: Any) -> Generator[Any, Any, Trace]:
     """The same procedure, printing what it asks for and is told as it goes."""
     from searchr2.ports import Generate, Score, Search
 
-    reply = None
+    reply: Any = None
     while True:
         try:
             request = procedure.send(reply)
         except StopIteration as end:
-            return end.value
+            trace: Trace = end.value
+            return trace
         reply = yield request
         if isinstance(request, Generate):
             print(paint("actor", codec.decode(reply.ids).strip()))
@@ -101,9 +103,8 @@ def _folder(options: argparse.Namespace) -> Path:
     return Path(options.results, "train", options.run, f"seed{options.seed}")
 
 
-def _settings(options: argparse.Namespace, checkpoint: Path) -> Any:
+def _settings(options: argparse.Namespace, checkpoint: Path) -> EvaluateConfig:
     """The sections ``ask`` reads: from --config, or as the run was trained, or the defaults."""
-    from searchr2.config import EvaluateConfig, load
     from searchr2.files import read_json
 
     if options.config:
