@@ -3,10 +3,9 @@
 import csv
 import sys
 
-COLUMNS = (
-    "method,backbone,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,"
-    "average,average_ci_low,average_ci_high"
-).split(",")
+SETS = ["nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle"]
+AVERAGE = ["average", "average_ci_low", "average_ci_high"]
+COLUMNS = ["method", "backbone", *SETS, *AVERAGE]
 METHODS = ["Direct Inference", "RAG", "Search-R1", "Search-R2"]
 
 with open(sys.argv[1], encoding="utf-8", newline="") as file:

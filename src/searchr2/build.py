@@ -22,7 +22,7 @@ def quiet() -> None:
 
 
 def weights_folder(checkpoint: str, rebuilt_by: str) -> str:
-    """Where a checkpoint's weights are: our own export, verified; any ``save_pretrained`` folder; or a hub id.
+    """Where a checkpoint's weights are: our own export's, verified, or a folder or hub id as it is.
 
     Raises ``ArtifactError`` naming what is missing or damaged, and ``rebuilt_by``.
     """
@@ -43,7 +43,9 @@ def load_model(weights: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     gpu = torch.cuda.is_available()
-    model = AutoModelForCausalLM.from_pretrained(weights, dtype="auto" if gpu else torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        weights, dtype="auto" if gpu else torch.float32
+    )
     return model.to("cuda") if gpu else model
 
 

@@ -29,7 +29,7 @@ def evaluate(
     settings: Evaluation,
     k: int,
 ) -> list[dict[str, Any]]:
-    """One prediction row a question, in order. The Meta-Refiner is off unless ``settings.refine``."""
+    """One prediction row a question, in order; no Meta-Refiner unless ``settings.refine``."""
     actor = Actor(prompts, limits, temperature=0.0)
     if not settings.refine:
         refiner = refiner.model_copy(update={"max_revisions": 0})
@@ -57,7 +57,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"sets": means, "average": average}
 
 
-def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float | int | None]:
+def _means(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     recalls = [
         len(row["titles_found"]) / len(set(row["supporting_titles"]))
         for row in rows

@@ -61,7 +61,10 @@ def test_a_sample_depends_on_its_key_and_not_on_its_batch(model):
     others = [request(range(n, 50), key=(n,)) for n in range(5)]
     beside = LocalEngine(model, ByteCodec()).generate([*others, request(range(9), key=(4,))])
     assert alone[0].ids == beside[-1].ids
-    assert alone[0].ids != LocalEngine(model, ByteCodec()).generate([request(range(9), key=(5,))])[0].ids
+    assert (
+        alone[0].ids
+        != LocalEngine(model, ByteCodec()).generate([request(range(9), key=(5,))])[0].ids
+    )
 
 
 def test_a_cached_prefix_changes_no_token_and_is_not_computed_again(model):
@@ -86,7 +89,9 @@ def test_scores_of_options_of_one_and_of_several_tokens_equal_a_plain_forward_pa
     engine.generate([request(prompt)])
     [scores] = engine.score([Score(prompt, options)])
     for option, score in zip(options, scores, strict=True):
-        assert score == pytest.approx(plain_logprobs(model, [*prompt, *option], len(prompt)), abs=2e-5)
+        assert score == pytest.approx(
+            plain_logprobs(model, [*prompt, *option], len(prompt)), abs=2e-5
+        )
 
 
 def test_refresh_forgets_every_prefix(model):

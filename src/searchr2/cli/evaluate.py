@@ -1,10 +1,12 @@
 """Answer questions greedily by one method and score the answers, all sets in one go.
 
-Writes predictions.jsonl (one readable trajectory a row) and metrics.json (EM, F1, sub-EM, recall by set).
+Writes predictions.jsonl (one readable trajectory a row) and metrics.json (EM, F1, sub-EM and recall
+by set).
 
 example:
-  searchr2 evaluate --method search --checkpoint results/train/search-r2/seed1 --index results/index/task \\
-      --questions results/data/questions/*.jsonl --out results/evaluate/search-r2/seed1
+  searchr2 evaluate --method search --checkpoint results/train/search-r2/seed1 \\
+      --index results/index/task --questions results/data/questions/*.jsonl \\
+      --out results/evaluate/search-r2/seed1
 """
 
 from __future__ import annotations
@@ -16,12 +18,14 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     from searchr2.config import METHODS
 
-    parser.add_argument("--method", choices=METHODS, required=True, help="how questions are answered")
+    parser.add_argument("--method", choices=METHODS, required=True, help="how they are answered")
     parser.add_argument(
         "--checkpoint", required=True, help="a run's folder, a save_pretrained folder or a hub id"
     )
     parser.add_argument("--index", type=Path, required=True, help="index folder")
-    parser.add_argument("--questions", type=Path, nargs="+", required=True, help="JSONL, a set a file")
+    parser.add_argument(
+        "--questions", type=Path, nargs="+", required=True, help="JSON lines, a set a file"
+    )
     parser.add_argument("--config", type=Path, help="resolved settings (JSON); defaults otherwise")
     parser.add_argument("--refine", action="store_true", help="let the Meta-Refiner work as well")
     parser.add_argument("--out", type=Path, required=True, help="record folder to write")
@@ -40,8 +44,9 @@ def run(options: argparse.Namespace) -> None:
 
     quiet()
     data = read_json(options.config) if options.config else {}
-    config: EvaluateConfig = load(EvaluateConfig, data, options.config or "defaults")
-    settings = config.evaluation.model_copy(update={"refine": options.refine or config.evaluation.refine})
+    config = load(EvaluateConfig, data, options.config or "defaults")
+    refine = options.refine or config.evaluation.refine
+    settings = config.evaluation.model_copy(update={"refine": refine})
     weights = weights_folder(options.checkpoint, "`snakemake --forcerun base train` rebuilds it")
     row, seed = options.out.parent.name, options.out.name
     record = Record.open(

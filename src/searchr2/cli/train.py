@@ -1,10 +1,12 @@
-"""Train one run with GRPO: Search-R1 (no Meta-Refiner, EM reward), Search-R2, and what lies between.
+"""Train one run with GRPO: Search-R1 (no Meta-Refiner, EM reward), Search-R2, and what is between.
 
-The config names the run's settings and what it reads; the workflow writes one for every entry of ``runs:``.
-Killed at any moment, the same command goes on from the newest checkpoint and ends with the same bytes.
+The config names the run's settings and what it reads; the workflow writes one for every entry of
+``runs:``. Killed at any moment, the same command goes on from the newest checkpoint and ends with
+the same bytes.
 
 example:
-  searchr2 train --config results/config/train/search-r2-seed1.json --out results/train/search-r2/seed1
+  searchr2 train --config results/config/train/search-r2/seed1.json \\
+      --out results/train/search-r2/seed1
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.training.export import export
 
     quiet()
-    config: TrainConfig = load(TrainConfig, read_json(options.config), options.config)
+    config = load(TrainConfig, read_json(options.config), options.config)
     weights = weights_folder(config.paths.model, "`snakemake --forcerun base` rebuilds it")
     paths = [*config.paths.train, *config.paths.validation]
     inputs = {path: Path(path) for path in paths}
@@ -71,7 +73,8 @@ def assemble(config: Any, weights: str) -> Any:
     policy = Policy(model, config.deepspeed, config.grpo.max_grad_norm)
     prompts = load_prompts(config.prompts, codec)
     questions = [q for path in config.paths.train for q in read_questions(Path(path))]
-    fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= config.rollout.max_prompt_tokens]
+    limit = config.rollout.max_prompt_tokens
+    fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= limit]
     return Trainer(
         config=config,
         policy=policy,

@@ -24,18 +24,24 @@ class GrowingLayer(DynamicLayer):
             self.keys, self.values = key_states, value_states
             self._room = (key_states, value_states)
             return self.keys, self.values
-        start = self.keys.shape[-2]
+        keys, values = self._held()
+        start = keys.shape[-2]
         end = start + key_states.shape[-2]
-        if end > self._room[0].shape[-2] or self._room[0].shape[0] != self.keys.shape[0]:
-            self._room = tuple(_with_room(t, end + end // 2) for t in (self.keys, self.values))
+        if end > self._room[0].shape[-2] or self._room[0].shape[0] != keys.shape[0]:
+            self._room = _with_room(keys, end + end // 2), _with_room(values, end + end // 2)
         self._room[0][:, :, start:end] = key_states
         self._room[1][:, :, start:end] = value_states
-        self.keys, self.values = (t[:, :, :end] for t in self._room)
+        self.keys, self.values = self._room[0][:, :, :end], self._room[1][:, :, :end]
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         super().batch_select_indices(indices)
-        self._room = (self.keys, self.values)
+        self._room = self._held()
+
+    def _held(self) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.keys is None or self.values is None:
+            raise ValueError("this layer holds no states yet")
+        return self.keys, self.values
 
 
 def _with_room(states: torch.Tensor, length: int) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -41,8 +42,10 @@ class LocalEngine:
 
     @torch.no_grad()
     def score(self, requests: Sequence[Score]) -> list[tuple[tuple[float, ...], ...]]:
-        """log p of every token of every option; one pass over each distinct context of a next token, which
-        for options of one token is the prompt alone."""
+        """log p of every token of every option; one pass over each context that differs.
+
+        The context of a token is what stands before it; for options of one token, the prompt alone.
+        """
         self.model.eval()
         contexts = [r.ids + o[:j] for r in requests for o in r.options for j in range(len(o))]
         unique = list(dict.fromkeys(contexts))
@@ -84,7 +87,7 @@ class LocalEngine:
     def _gather(
         self, matches: Sequence[tuple[Entry | None, int]]
     ) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Cached prefixes as one tensor (layers, 2, B, heads, P, dim), padded on the left, and its mask."""
+        """Cached prefixes as one tensor (layers, 2, B, heads, P, dim), padded left; its mask."""
         width = max(kept for _, kept in matches)
         real_BP = torch.zeros(len(matches), width, dtype=torch.bool, device=self.device)
         example = next((entry.states for entry, _ in matches if entry is not None), None)
@@ -99,10 +102,11 @@ class LocalEngine:
         return past, real_BP
 
     def enders(self, stops: tuple[str, ...]) -> frozenset[int]:
-        """The ids whose text holds a stop string's last character: the only ones that can complete it."""
+        """The ids whose text holds a stop string's last character: only they can complete it."""
         if stops not in self._enders:
             ends = {stop[-1] for stop in stops}
-            vocabulary = range(self.model.config.vocab_size)  # type: ignore[union-attr]
+            config: Any = self.model.config
+            vocabulary = range(config.vocab_size)
             self._enders[stops] = frozenset(
                 token for token in vocabulary if ends & set(self.codec.decode([token]))
             )

@@ -1,4 +1,4 @@
-"""The finished model: weights and tokenizer in ``save_pretrained``'s layout, sealed by a manifest."""
+"""The finished model: weights and tokenizer in ``save_pretrained``'s layout, and a manifest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from searchr2.training.checkpoints import sync_tree
 
 WEIGHTS = "model"
 """Folder of an export that holds weights and tokenizer, in ``save_pretrained``'s layout."""
+TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_template")
 
 
 def export(model: Any, tokenizer: Path, folder: Path, about: dict[str, Any]) -> None:
-    """Write ``folder/model`` and ``folder/manifest.json``; vLLM, SGLang and transformers open the former.
+    """Write ``folder/model``, for vLLM, SGLang and transformers, and ``folder/manifest.json``.
 
     ``tokenizer`` is the folder the tokenizer's files are copied from.
     """
@@ -23,7 +24,7 @@ def export(model: Any, tokenizer: Path, folder: Path, about: dict[str, Any]) -> 
         shutil.rmtree(stale, ignore_errors=True)
     model.save_pretrained(aside)
     for file in tokenizer.iterdir():
-        if file.name.startswith(("tokenizer", "special_tokens", "vocab", "merges", "chat_template")):
+        if file.name.startswith(TOKENIZER_FILES):
             shutil.copy2(file, aside / file.name)
     sync_tree(aside)
     aside.rename(target)

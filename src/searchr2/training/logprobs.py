@@ -11,7 +11,7 @@ from searchr2.packing import Batch
 
 @dataclass(frozen=True)
 class Tensors:
-    """A ``Batch`` on the model's device, shifted so that column t predicts token t + 1: (B, T - 1)."""
+    """A ``Batch`` on the model's device, shifted so that column t is of token t + 1: (B, T - 1)."""
 
     ids_BT: torch.Tensor
     valid_BT: torch.Tensor
@@ -22,7 +22,7 @@ class Tensors:
 
 
 def tensors(batch: Batch, device: torch.device) -> Tensors:
-    """Arrays to tensors; ``ids_BT`` and ``valid_BT`` keep all T columns, the others drop the first."""
+    """Arrays to tensors; ``ids_BT`` and ``valid_BT`` keep all T columns, others drop the first."""
     return Tensors(
         ids_BT=torch.from_numpy(batch.ids_BT).to(device),
         valid_BT=torch.from_numpy(batch.valid_BT).to(device),
@@ -38,7 +38,8 @@ def token_logprobs(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """log p of each trained token (B, T - 1), 0 elsewhere, in nats at the Actor's ``temperature``;
     and the summed entropy of those tokens' distributions (0-d, no gradient)."""
-    kept = batch.loss_BT.any(dim=0).nonzero().squeeze(1)  # project onto the vocabulary only where needed
+    # columns worth projecting onto the vocabulary
+    kept = batch.loss_BT.any(dim=0).nonzero().squeeze(1)
     logits = model(
         input_ids=batch.ids_BT,
         attention_mask=batch.valid_BT.long(),
@@ -55,4 +56,3 @@ def token_logprobs(
         entropy = -(logp_NV.exp() * logp_NV).sum()
     logp_BT = torch.zeros_like(batch.old_logp_BT).masked_scatter(batch.loss_BT, logp_N)
     return logp_BT, entropy
-

@@ -1,7 +1,7 @@
 """The training loop: roll out, reward, compare within groups, update, look (section 3.4).
 
-A step is a function of the weights and of (seed, step): its questions, samples and cuts need no history,
-so resuming replays nothing.
+A step is a function of the weights and of (seed, step): its questions, samples and cuts need no
+history, so resuming replays nothing.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Trainer:
         return rows
 
     def update(self, rows: Sequence[Row], step: int) -> dict[str, float | None]:
-        """``updates_per_step`` optimizer steps over the rows; metrics are token means over all of them."""
+        """``updates_per_step`` optimizer steps over the rows; metrics are means over tokens."""
         began, settings = time.perf_counter(), self.config.grpo
         rate = learning_rate(settings, step)
         shares = [rows[i :: settings.updates_per_step] for i in range(settings.updates_per_step)]
@@ -123,10 +123,8 @@ class Trainer:
         means: dict[str, float | None] = {key: value / tokens for key, value in sums.items()}
         return {**means, "policy/grad_norm": mean(norms), "policy/learning_rate": rate}
 
-    def _loss(
-        self, model: Any, batch: Tensors, count: int, sums: dict[str, float]
-    ) -> torch.Tensor:
-        """The mini-batch's share of Eq. 2 for one micro-batch; adds to the token ``sums`` it reports."""
+    def _loss(self, model: Any, batch: Tensors, count: int, sums: dict[str, float]) -> torch.Tensor:
+        """A micro-batch's part of its mini-batch's Eq. 2; adds to the token ``sums`` it reports."""
         temperature = self.config.rollout.temperature
         with torch.no_grad():
             reference_BT, _ = token_logprobs(self.reference, batch, temperature)

@@ -12,7 +12,7 @@ from searchr2.trajectory import Question, Trace
 
 @dataclass(frozen=True)
 class Rollout:
-    """One rewarded trace: ``draft`` is the reward's outcome (EM) of the Actor's own, unrefined draft."""
+    """One rewarded trace; ``draft`` is the outcome (EM) of the Actor's own, unrefined draft."""
 
     question: Question
     trace: Trace

@@ -1,7 +1,7 @@
 """The weights under DeepSpeed: one model, one optimizer, losses accumulated over micro-batches.
 
-The only module that imports deepspeed. One process on CPU needs no launcher; under `deepspeed` or `torchrun`
-the same code runs on more.
+The only module that imports deepspeed. One process on CPU needs no launcher; under `deepspeed` or
+`torchrun` the same code runs on more.
 """
 
 from __future__ import annotations
@@ -58,8 +58,11 @@ class Policy:
         loss: Callable[[torch.nn.Module, B], torch.Tensor],
         learning_rate: float,
     ) -> tuple[float, float]:
-        """One optimizer step on the sum of ``loss`` over micro-batches; returns that sum and the gradient's
-        norm before clipping. ``loss`` is already normalised by the whole mini-batch."""
+        """One optimizer step on the sum of ``loss`` over micro-batches.
+
+        ``loss`` is already normalised by the whole mini-batch. Returns that sum, and the gradient's
+        norm before clipping.
+        """
         self.engine.train()
         total = 0.0
         for group in self.engine.optimizer.param_groups:
@@ -84,12 +87,12 @@ class Policy:
             raise RuntimeError(f"{folder}: DeepSpeed found no checkpoint in it")
 
     def _local_grad_norm(self) -> float:
-        """This process's own norm; ZeRO reports the global one, plain data parallelism (stage 0) none."""
+        """This process's own norm; ZeRO reports the global one, plain data parallelism none."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
 
     def close(self) -> None:
-        """Leave the process group; needed before another policy is made in this process."""
+        """Leave the process group: DeepSpeed makes no other policy in this process."""
         self.engine.destroy()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
@@ -106,7 +109,8 @@ def _import_deepspeed() -> Any:
     import deepspeed.ops
 
     if not torch.cuda.is_available():
-        # gloo serves one machine's CPU processes; the shared-memory op would be compiled for a minute first
+        # gloo serves the CPU processes of one machine; the shared-memory op would first be compiled
+        # for a minute
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     deepspeed.utils.logger.setLevel("ERROR")
     return deepspeed
@@ -115,8 +119,11 @@ def _import_deepspeed() -> Any:
 def _deepspeed_config(
     settings: Deepspeed, max_grad_norm: float, weight_decay: float, beta2: float
 ) -> dict[str, Any]:
-    """DeepSpeed's own JSON. Micro-batches are ours (their number varies with lengths), so accumulation is
-    left to the caller; torch's AdamW needs no compiler."""
+    """DeepSpeed's own JSON.
+
+    Micro-batches are ours (their number varies with lengths), so accumulation is left to the
+    caller; torch's AdamW needs no compiler.
+    """
     adam = {"lr": 0.0, "weight_decay": weight_decay, "torch_adam": True, "betas": [0.9, beta2]}
     return {
         "train_micro_batch_size_per_gpu": 1,
