@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from searchr2.config import SETS
 from searchr2.files import write_json, write_jsonl, write_text
 from searchr2.tracking.record import Record
 
 BACKBONE = "qwen2-mini"
+Row = dict[str, Any]
 
 
 def open_training(results: Path, run: str, seed: int) -> Record:
@@ -50,7 +52,7 @@ def evaluation_record(results: Path, row: str, method: str, checkpoint: str, em:
         config={"rollout": {"max_turns": 4}},
         inputs={name: results / f"data/questions/{name}.jsonl" for name in SETS},
     ):
-        sets = {
+        sets: dict[str, dict[str, Any]] = {
             name: {
                 "em": em + i,
                 "f1": em + i + 5,
@@ -69,12 +71,12 @@ def evaluation_record(results: Path, row: str, method: str, checkpoint: str, em:
         write_json(folder / "metrics.json", {"sets": sets, "average": average})
 
 
-def predictions(method: str, em: float) -> list[dict]:
+def predictions(method: str, em: float) -> list[Row]:
     """A hundred questions a set, ``em`` of them answered rightly."""
     return [prediction(f"{name}-{i}", name, i < em, method) for name in SETS for i in range(100)]
 
 
-def prediction(id: str, dataset: str, right: bool, method: str) -> dict:
+def prediction(id: str, dataset: str, right: bool, method: str) -> Row:
     answer = "Mira Voss" if right else "Ada Lind"
     found = [passage("The Quiet Harbour"), passage("Mira Voss")]
     row = {
@@ -102,14 +104,14 @@ def prediction(id: str, dataset: str, right: bool, method: str) -> dict:
     }
 
 
-def revised(row: dict, draft_answer: str) -> dict:
+def revised(row: Row, draft_answer: str) -> Row:
     """``row`` as the Meta-Refiner would have left it after cutting before the answer."""
     draft = [row["turns"][0], {"text": "<answer> x </answer>", "answer": draft_answer}]
     verdict = {"choice": 2, "accepts": False, "probabilities": [0.2, 0.1, 0.7]}
     return {**row, "verdicts": [verdict], "drafts": [draft]}
 
 
-def passage(title: str) -> dict:
+def passage(title: str) -> Row:
     return {"id": title, "title": title, "text": f"{title} is known here.", "score": 7.25}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fakes import ByteCodec, DictRetriever, ScriptedEngine
 
@@ -70,11 +71,16 @@ class Library(DictRetriever):
 
     def search(self, queries: Sequence[str], k: int) -> list[Collection]:
         self.asked.append(list(queries))
-        return super().search(queries, k)
+        found: list[Collection] = super().search(queries, k)
+        return found
 
 
 def run(
-    procedure: Procedure, turns: Sequence[str], choices: Sequence[int] = (), found=None, codec=CODEC
+    procedure: Procedure[Any],
+    turns: Sequence[str],
+    choices: Sequence[int] = (),
+    found=None,
+    codec=CODEC,
 ):
     """The result where the policy writes ``turns`` and the refiner prefers ``choices``."""
     engine = ScriptedEngine(codec, turns, choices)

@@ -16,10 +16,12 @@ PROMPT = CODEC.template("Where is Arvane?|")
 def chain_model(codec, text, size):
     """A causal language model that writes the ids of ``text`` one after the other, from "|" on."""
     torch = pytest.importorskip("torch")
+    from torch import nn
+
     ids = (*codec.template("|"), *codec.template(text))
     assert len(set(ids)) == len(ids), "each id has one successor"
 
-    class Chain(torch.nn.Module):
+    class Chain(nn.Module):
         config = SimpleNamespace(vocab_size=size)
 
         def __init__(self):

@@ -30,7 +30,8 @@ class Proxy(socketserver.ThreadingTCPServer):
 
     def __init__(self, upstream):
         super().__init__(("127.0.0.1", 0), Connection)
-        self.upstream, self.trouble, self.open = upstream, None, []
+        self.upstream, self.trouble = upstream, None
+        self.open: list[socket.socket] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def become(self, trouble):
@@ -44,6 +45,8 @@ class Proxy(socketserver.ThreadingTCPServer):
 
 
 class Connection(socketserver.BaseRequestHandler):
+    server: Proxy
+
     def handle(self):
         trouble = self.server.trouble
         if trouble == "hang":

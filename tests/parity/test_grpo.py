@@ -24,11 +24,13 @@ from rollouts import (
 
 torch = pytest.importorskip("torch")
 
+from torch import nn  # noqa: E402
+
 from searchr2.config import Grpo  # noqa: E402
 from searchr2.driver import drive  # noqa: E402
 from searchr2.engines.local import LocalEngine  # noqa: E402
 from searchr2.grpo import advantages, k3, surrogate  # noqa: E402
-from searchr2.packing import collate, flatten, micro_batches  # noqa: E402
+from searchr2.packing import Row, collate, flatten, micro_batches  # noqa: E402
 from searchr2.training.logprobs import tensors, token_logprobs  # noqa: E402
 from searchr2.trajectory import Author, Trace  # noqa: E402
 
@@ -57,7 +59,7 @@ def model():
 @pytest.fixture
 def rows():
     """Rows of eight traces of unlike length, evidence and verdicts among them."""
-    made = []
+    made: list[Row] = []
     for n in range(8):
         found = (document("A", "x" * n),)
         y = trajectory(*[search("a" * n)] * (n % 3), answer("b" * (8 - n)), found=found)
@@ -98,8 +100,10 @@ def test_a_group_of_equal_rewards_learns_nothing(reward, size):
 
 def one(logp, old, reference, advantage, mask=True):
     """The terms of a batch of a single token."""
-    column = [torch.tensor([[value]]) for value in (logp, old, reference)]
-    return surrogate(*column, torch.tensor([advantage]), torch.tensor([[mask]]), SETTINGS)
+    logp, old, reference = (torch.tensor([[value]]) for value in (logp, old, reference))
+    return surrogate(
+        logp, old, reference, torch.tensor([advantage]), torch.tensor([[mask]]), SETTINGS
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,8 +160,10 @@ def test_loss_and_gradient_equal_an_independent_implementation(seed, clip, beta)
     advantage, mask = rng.normal(size=3), rng.random((3, 7)) < 0.6
     loss, gradient, kl = in_numpy(logp, old, reference, advantage, mask, clip, beta)
     leaf = torch.from_numpy(logp).requires_grad_()
-    others = map(torch.from_numpy, (old, reference, advantage, mask))
-    terms = surrogate(leaf, *others, Grpo(clip=clip, kl_coefficient=beta))
+    constants = (torch.from_numpy(array) for array in (old, reference, advantage, mask))
+    old, reference, advantage, mask = constants
+    settings = Grpo(clip=clip, kl_coefficient=beta)
+    terms = surrogate(leaf, old, reference, advantage, mask, settings)
     terms.loss.backward()
     assert float(terms.loss.detach()) == pytest.approx(loss, rel=1e-9, abs=1e-9)
     assert float(terms.kl) == pytest.approx(kl, rel=1e-9, abs=1e-9)
@@ -167,12 +173,12 @@ def test_loss_and_gradient_equal_an_independent_implementation(seed, clip, beta)
 def test_what_is_not_trained_moves_nothing_whatever_stands_there():
     rng = np.random.default_rng(0)
     mask = torch.from_numpy(rng.random((2, 9)) < 0.5)
-    columns = [torch.from_numpy(-rng.exponential(1.0, (2, 9))) for _ in range(3)]
+    logp, old, reference = (torch.from_numpy(-rng.exponential(1.0, (2, 9))) for _ in range(3))
     advantage = torch.tensor([1.0, -1.0])
-    before = surrogate(*columns, advantage, mask, SETTINGS)
-    wild = [column.masked_fill(~mask, -700.0 * i) for i, column in enumerate(columns)]
-    leaf = wild[0].requires_grad_()
-    after = surrogate(leaf, *wild[1:], advantage, mask, SETTINGS)
+    before = surrogate(logp, old, reference, advantage, mask, SETTINGS)
+    leaf = logp.masked_fill(~mask, 0.0).requires_grad_()
+    old, reference = old.masked_fill(~mask, -700.0), reference.masked_fill(~mask, -1400.0)
+    after = surrogate(leaf, old, reference, advantage, mask, SETTINGS)
     after.loss.backward()
     assert float(after.loss.detach()) == float(before.loss)
     assert float(after.sampler_gap) == float(before.sampler_gap)
@@ -183,7 +189,7 @@ def test_what_is_not_trained_moves_nothing_whatever_stands_there():
 # From a model's logits
 
 
-class Table(torch.nn.Module):
+class Table(nn.Module):
     """A model whose logits are its parameters, so that a gradient shows where the loss looks."""
 
     def __init__(self, batch):

@@ -67,7 +67,9 @@ def test_only_the_newest_and_one_to_fall_back_on_are_kept(tmp_path):
 
 def test_steps_are_ordered_by_number(tmp_path):
     save_steps(tmp_path, 99, 100, 101)
-    assert newest(tmp_path, IDENTITY)[1] == 101
+    found = newest(tmp_path, IDENTITY)
+    assert found is not None
+    assert found[1] == 101
 
 
 @pytest.mark.parametrize("name", [*FILES, MANIFEST])

@@ -145,8 +145,8 @@ def test_padding_adds_columns_and_nothing_else(traces):
 def test_arrays_have_the_types_the_loss_reads():
     batch = collate([row(2), row(3)])
     assert batch.ids_BT.dtype == np.int64
-    assert (batch.valid_BT.dtype, batch.loss_BT.dtype) == (np.bool_, np.bool_)
-    assert (batch.old_logp_BT.dtype, batch.advantage_B.dtype) == (np.float32, np.float32)
+    assert batch.valid_BT.dtype == batch.loss_BT.dtype == np.bool_
+    assert batch.old_logp_BT.dtype == batch.advantage_B.dtype == np.float32
     assert batch.ids_BT.shape == (2, 3)
 
 

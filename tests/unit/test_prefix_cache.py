@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from searchr2.engines import cache  # noqa: E402
-from searchr2.engines.cache import BLOCK, PrefixCache, growing_cache  # noqa: E402
+from searchr2.engines.cache import BLOCK, GrowingLayer, PrefixCache, growing_cache  # noqa: E402
 
 PROMPT = tuple(range(3 * BLOCK))
 LAYERS, HEADS, DIM = 2, 2, 4
@@ -44,6 +44,7 @@ def test_what_is_found_are_the_states_of_those_ids():
     prefixes = PrefixCache(ROOM)
     put(prefixes, PROMPT)
     entry, kept = prefixes.match((*PROMPT, 1))
+    assert entry is not None
     assert entry.states[0, 0, 0, :kept, 0].tolist() == list(PROMPT[:kept])
 
 
@@ -165,7 +166,9 @@ def test_rows_can_leave_a_growing_cache_or_be_repeated_in_it():
     grown = growing_cache(past)
     chosen = torch.tensor([2, 0, 2, 1])
     for layer in range(LAYERS):
-        grown.layers[layer].batch_select_indices(chosen)
+        own = grown.layers[layer]
+        assert isinstance(own, GrowingLayer)
+        own.batch_select_indices(chosen)
     new = torch.randn(LAYERS, 2, 4, HEADS, 1, DIM)
     for layer in range(LAYERS):
         keys, _ = grown.update(new[layer, 0], new[layer, 1], layer)

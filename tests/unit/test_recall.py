@@ -2,6 +2,7 @@
 
 import csv
 import json
+from typing import Any
 
 from searchr2.cli.main import main
 
@@ -11,7 +12,7 @@ PASSAGES = {
     "A.F.C. Ustmere": "Ustmere is a football club in blue.",
     "Ustmere": "Ustmere is a harbour.",
 }
-QUESTIONS = {
+QUESTIONS: dict[str, list[tuple[Any, ...]]] = {
     "hotpotqa": [
         ("Where was the mayor of Arvane born?", ["Ustmere"], ["Arvane", "Tola Brin"]),
         ("Which colour has the football club?", ["blue"], ["AFC Ustmere"]),

@@ -1,12 +1,13 @@
 """``searchr2 score``: EM, F1 and sub-EM of a predictions file."""
 
 import json
+from typing import Any
 
 import pytest
 
 from searchr2.cli.main import main
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"id": "1", "dataset": "nq", "prediction": "The Thames", "golden_answers": ["Thames"]},
     {"id": "2", "dataset": "nq", "prediction": None, "golden_answers": ["Seine"]},
     {"id": "1", "dataset": "popqa", "prediction": "in Rome", "golden_answers": ["Paris", "Rome"]},

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def record(folder: Path, **changes) -> Record:
     return Record.open(folder, **{**settings, "config": CONFIG, **changes})
 
 
-def lines(path: Path) -> list[dict]:
+def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
@@ -147,6 +148,7 @@ with Record.open(Path(sys.argv[1]), name="n", stage="s", tags={}, config={}) as 
 def test_one_writer_a_folder_until_it_dies(tmp_path):
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(LockedError, match=f"process {other.pid} on "):
             record(tmp_path, name="n", stage="s", tags={}, config={}).__enter__()

@@ -140,7 +140,7 @@ def follow(hops, final):
 
 
 def test_one_wording_never_has_two_answers():
-    answers = {}
+    answers: dict[tuple[str, str], list[str]] = {}
     for file in FILES:
         for row in rows(file):
             golds = row["golden_answers"]

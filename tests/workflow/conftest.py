@@ -26,7 +26,7 @@ class Project:
         stage.write_text(f"#!{sys.executable}\n{stand_in}")
         stage.chmod(0o755)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
         path = f"{self.folder / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *arguments],

@@ -28,12 +28,12 @@ def main() -> None:
     if stage == "sync":
         return
     out = Path(given["--out"])
-    written = {
+    several: dict[str, list[Path | str]] = {
         "table": [out, out.with_suffix(".md"), given.get("--differences", "")],
         "retrieval": [out],
         "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
-    }.get(stage) or [out / name for name in FILES[stage]]
-    for path in map(Path, written):
+    }
+    for path in map(Path, several.get(stage) or [out / name for name in FILES[stage]]):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(" ".join(sys.argv[1:]))
 

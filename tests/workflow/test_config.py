@@ -66,7 +66,7 @@ def test_a_missing_local_file_is_named_before_any_work(project):
     assert project.calls() == []
 
 
-READERS = {
+READERS: dict[str, type[config.Section]] = {
     "world.json": config.WorldConfig,
     "data.json": config.DataConfig,
     "base.json": config.BaseConfig,

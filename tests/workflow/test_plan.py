@@ -164,6 +164,7 @@ def test_a_stage_leaves_when_its_workflow_is_killed():
         "print(stage.pid, flush=True); stage.wait()"
     )
     with subprocess.Popen([sys.executable, "-c", workflow], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
         stage_pid = int(parent.stdout.readline())
         parent.kill()
     wait_for(lambda: not alive(stage_pid))
