@@ -1,14 +1,14 @@
 """Every setting, one frozen section per concern; a function takes its section, never the whole.
 
-``config.yaml`` holds the settings a person turns; whatever it leaves out takes the default here. The
-JSON schema that the workflow checks a config against is generated from these classes
+``config.yaml`` holds the settings a person turns; whatever it leaves out takes the default here.
+The JSON schema that the workflow checks a config against is generated from these classes
 (``searchr2 schema``), and a test fails where the two drift apart.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,7 +28,7 @@ class Section(BaseModel):
 
 
 class World(Section):
-    """The generated world ("mini"): a small encyclopedia and questions in the style of the seven sets."""
+    """The generated world ("mini"): a small encyclopedia, and questions as the seven sets ask."""
 
     seed: int = 7
     """Everything in the world is a function of this number."""
@@ -52,7 +52,10 @@ class Data(Section):
     questions: dict[Set, str] | None = None
     """Evaluation set -> JSONL file in FlashRAG's format."""
     train: list[str] | None = None
-    """JSONL files whose union GRPO trains on; the last ``validation`` rows of their shuffle are held out."""
+    """JSONL files whose union GRPO trains on.
+
+    The last ``validation`` rows of their shuffle are held out.
+    """
     validation: int = Field(60, ge=1)
     """Rows held out of ``train`` for validation (files only; the world makes its own split)."""
     max_questions: int | None = Field(None, ge=1)
@@ -63,7 +66,8 @@ class Data(Section):
         files = {"corpus": self.corpus, "questions": self.questions, "train": self.train}
         missing = [name for name, value in files.items() if not value]
         if missing and len(missing) < len(files):
-            raise ValueError(f"corpus, questions and train go together: no {' and no '.join(missing)}")
+            absent = " and no ".join(missing)
+            raise ValueError(f"corpus, questions and train go together: no {absent}")
         return self
 
 
@@ -81,7 +85,7 @@ class Retrieval(Section):
 
 
 class Model(Section):
-    """The language model both roles share. Without ``path``, a small Qwen2 is trained from scratch."""
+    """The language model of both roles. Without ``path``, a small Qwen2 is trained from scratch."""
 
     path: str | None = None
     """A ``save_pretrained`` folder or hub id to start from instead of the base stage."""
@@ -97,14 +101,19 @@ class Model(Section):
 
 
 class Base(Section):
-    """The base stage: next-token training on the world's demonstrations, so that GRPO has a policy that
-    knows the format, explores, and leaves room. Stands in for a pretrained instruct model."""
+    """The base stage: next-token training on the world's demonstrations.
+
+    So that GRPO has a policy that knows the format, explores, and leaves room: it stands in for a
+    pretrained instruct model.
+    """
 
     seed: int = 1
-    reading_steps: int = Field(600, ge=0)
-    """Updates on reading drills, which come first."""
-    steps: int = Field(2600, ge=1)
-    """Updates in all."""
+    copying_steps: int = Field(150, ge=0)
+    """Updates on runs of names said twice, which come first: to copy at all."""
+    reading_steps: int = Field(1100, ge=0)
+    """Updates on reading drills, which come next: to copy what a query asks for."""
+    steps: int = Field(4400, ge=1)
+    """Updates in all; what the drills leave goes to demonstrations."""
     batch_size: int = Field(8, ge=1)
     """Sequences an update."""
     learning_rate: float = Field(2e-3, gt=0)
@@ -132,7 +141,7 @@ class Base(Section):
 
 
 class Prompts(Section):
-    """Prompt templates: ``default`` (for instruct models), ``brief`` (for the small model), or a folder."""
+    """Prompt templates: ``default`` (instruct models), ``brief`` (the small model), or a folder."""
 
     templates: str = "brief"
     """Name of a shipped set, or a folder with the same file names."""
@@ -144,7 +153,7 @@ class Rollout(Section):
     """Limits of a trajectory (Algorithm 2, Appendix E)."""
 
     max_turns: int = Field(5, ge=1)
-    """B: assistant turns, the answering one included. The paper's is 4; 5 lets four hops be answered."""
+    """B: assistant turns, the answering one included. The paper has 4; four hops need 5."""
     max_turn_tokens: int = Field(64, ge=1)
     """Tokens the Actor may write in one turn."""
     max_document_tokens: int = Field(64, ge=1)
@@ -178,7 +187,7 @@ class Reward(Section):
 
 
 class Grpo(Section):
-    """Group-relative policy optimisation (section 3.4; values of Appendix E where the paper gives them)."""
+    """Group-relative policy optimisation (section 3.4; values of Appendix E where given)."""
 
     steps: int = Field(24, ge=1)
     prompts_per_step: int = Field(24, ge=1)
@@ -241,7 +250,7 @@ class Row(Section):
     checkpoint: str = "base"
     """``base`` or a name in ``runs``."""
     table: bool = True
-    """Off: evaluated and compared, but not a row of the table (the untrained searcher, for example)."""
+    """Off: evaluated and compared, but not a row of the table (as the untrained searcher)."""
 
 
 class Settings(Section):
@@ -315,7 +324,7 @@ class TrainConfig(Settings):
 
 
 class TableConfig(Section):
-    """``searchr2 table --config``: the rows of Table 1 and what is compared; made by the workflow."""
+    """``searchr2 table --config``: rows of Table 1 and what is compared; made by the workflow."""
 
     name: str
     seeds: list[int] = Field(min_length=1)
@@ -353,7 +362,10 @@ class EvaluateConfig(Section):
     evaluation: Evaluation = Evaluation()
 
 
-def load(kind: type[Section], data: Any, source: str | Path) -> Any:
+S = TypeVar("S", bound=Section)
+
+
+def load(kind: type[S], data: Any, source: str | Path) -> S:
     """A validated section of type ``kind``; raises ``ConfigError`` naming key, place and reason."""
     try:
         return kind.model_validate(data)

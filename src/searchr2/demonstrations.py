@@ -1,17 +1,16 @@
-"""What the base model imitates: trajectories in the format, searched for real and imperfect on purpose.
+"""What the base model imitates: trajectories in the format, searched for real, flawed on purpose.
 
-The base stage stands in for a pretrained instruct model: it should know the format and explore, and leave
-room. Most demonstrated queries therefore drop a piece of the name, so that the search may miss; what is
-read is then read from the wrong passage, the error runs through the later steps, and the answer is wrong.
+The base stage stands in for a pretrained instruct model: it should know the format and explore, and
+leave room. Most demonstrated queries therefore drop a piece of the name, so that the search may
+miss; what is read is then read from the wrong passage, the error runs through the later steps, and
+the answer is wrong.
 The same trajectories, with their first miss known, are what the Meta-Refiner's role is first shown.
 
-Each demonstration is a procedure on the driver: it asks the real retriever. Before them stand reading drills:
-facts shown as passages, and queries that each one answers, from which a new model learns to copy by context.
+Each demonstration is a procedure on the driver: it asks the real retriever.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -25,7 +24,6 @@ from searchr2.tags import ANSWER, SEARCH, THINK
 from searchr2.trajectory import (
     Author,
     Collection,
-    Document,
     Question,
     Span,
     Step,
@@ -36,8 +34,6 @@ Role = Literal["search", "rag", "direct", "refiner"]
 FIRST_THOUGHT = "I should search."
 RECALL = "I should answer."
 BALANCING_TRIES = 3
-DRILL_FACTS = 6
-"""Facts in a reading drill, about as many as three passages hold."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +54,15 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Demonstrator:
-    """Writes demonstrations about questions whose reasoning chain is known (``metadata["hops"]``)."""
+    """Writes demonstrations about questions whose facts are known (``metadata["hops"]``)."""
 
     prompts: PromptBook
     limits: Rollout
     settings: Base
 
-    def show(self, question: Question, role: Role, rng: np.random.Generator) -> Procedure[Demonstration]:
+    def show(
+        self, question: Question, role: Role, rng: np.random.Generator
+    ) -> Procedure[Demonstration]:
         """One demonstration of ``role`` on ``question``."""
         if role == "direct":
             action = self._action(RECALL, ANSWER, question.golden_answers[0])
@@ -76,22 +74,6 @@ class Demonstrator:
         attempt = yield from self._attempt(question, rng, self.settings.full_query)
         return Demonstration(role, tuple(attempt.trajectory.spans))
 
-    def drill(self, questions: Sequence[Question], rng: np.random.Generator) -> tuple[Span, ...]:
-        """A reading drill: facts of these questions as passages, then query after query, each followed by
-        the sentence that answers it. The queries are given, so that all there is to learn is to find."""
-        hops = {hop["fact"]: hop for q in questions for hop in q.metadata["hops"]}
-        facts = sorted(hops)
-        chosen = [facts[i] for i in rng.permutation(len(facts))[:DRILL_FACTS]]
-        passages = tuple(Document("", "", fact, 0.0) for fact in chosen)
-        spans = [Span(Author.PROMPT, self.prompts.documents(passages, self.limits.max_document_tokens))]
-        template = self.prompts.codec.template
-        for i in rng.permutation(len(chosen)):
-            hop = hops[chosen[i]]
-            query = f"{SEARCH[0]} {hop['subject']} {hop['keyword']}{SEARCH[1]}"
-            spans.append(Span(Author.PROMPT, template(query)))
-            spans.append(Span(Author.ACTOR, template(" " + chosen[i])))
-        return tuple(spans)
-
     def _rag(self, question: Question) -> Procedure[Demonstration]:
         documents = cast(Collection, (yield Search(question.text)))
         prompt = self.prompts.rag(question.text, documents, self.limits.max_document_tokens)
@@ -102,7 +84,7 @@ class Demonstrator:
         return Demonstration("rag", (prompt, action))
 
     def _refiner(self, question: Question, rng: np.random.Generator) -> Procedure[Demonstration]:
-        """A verdict on an attempt, searched carefully or carelessly so that both classes are common."""
+        """A verdict on an attempt, searched carefully or not, so that both classes are common."""
         sound = rng.random() < self.settings.sound_share
         for _ in range(BALANCING_TRIES):
             attempt = yield from self._attempt(question, rng, 1.0 if sound else 0.0)
@@ -115,7 +97,7 @@ class Demonstrator:
     def _attempt(
         self, question: Question, rng: np.random.Generator, full_query: float
     ) -> Procedure[Attempt]:
-        """Search hop by hop, each query whole with probability ``full_query``; read, go on, conclude."""
+        """Search hop by hop, queries whole with probability ``full_query``; read and conclude."""
         trajectory = Trajectory(self.prompts.actor(question.text))
         values: list[str] = []
         thought, flawed = FIRST_THOUGHT, 0
@@ -165,8 +147,11 @@ def _subject(question: Question, hop: int, values: list[str]) -> str:
 
 
 def _read(hop: dict[str, Any], documents: Collection) -> tuple[str, str]:
-    """The sentence that states the hop, and its value; failing that, the first sentence of the same kind
-    (a misreading); failing that, whatever the first passage says last."""
+    """The sentence that states the hop, and its value.
+
+    Failing that, the first sentence of the same kind (a misreading); failing that, whatever the
+    first passage says last.
+    """
     sentences = [s.strip() + "." for d in documents for s in d.text.split(".") if s.strip()]
     same_kind = [s for s in sentences if f" {hop['keyword']}" in s]
     about = [s for s in same_kind if s.startswith(hop["subject"] + " ")]

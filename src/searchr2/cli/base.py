@@ -1,18 +1,19 @@
-"""Train the small base model from scratch: a Qwen2 that knows the format, explores, and leaves room.
+"""Train the small base model from scratch: a Qwen2 that knows the format, explores, leaves room.
 
-It imitates demonstrations about training entities, searched for real in the world's index. Killed, the same
-command goes on from the newest checkpoint and ends with the same bytes.
+It imitates demonstrations about training entities, searched for real in the world's index. Killed,
+the same command goes on from the newest checkpoint and ends with the same bytes.
 
 example:
   searchr2 base --config results/config/base.json --tokenizer results/tokenizer \\
-      --index results/index/world --demonstrations results/world/demonstrations.jsonl --out results/base
+      --index results/index/world --demonstrations results/world/demonstrations.jsonl \\
+      --out results/base
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.training.supervised import imitate
 
     quiet()
-    config: BaseConfig = load(BaseConfig, read_json(options.config), options.config)
+    config = load(BaseConfig, read_json(options.config), options.config)
     codec = Codec.load(options.tokenizer)
     inputs = {
         "tokenizer": options.tokenizer / "manifest.json",
@@ -57,29 +58,27 @@ def run(options: argparse.Namespace) -> None:
     with record:
         prompts = load_prompts(config.prompts, codec)
         questions = read_questions(options.demonstrations)
-        plan = lessons(config, questions, prompts, load_retriever(options.index))
+        lessons = curriculum(config, questions, prompts, load_retriever(options.index))
         model = new_model(config.model, codec.size, config.base.seed)
         settings = config.base
-        policy = Policy(
-            model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2
-        )
+        policy = Policy(model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2)
         found = checkpoints.newest(state, identity)
         if found:
             policy.load(found[0])
         start = found[1] if found else 0
         record.rewind(start)
-        imitate(policy, plan, settings, record, state, identity, start)
-        export(policy.model, options.tokenizer, options.out, {"stage": "base", "identity": identity})
+        imitate(policy, lessons.batch, settings, record, state, identity, start)
+        about = {"stage": "base", "identity": identity}
+        export(policy.model, options.tokenizer, options.out, about)
         policy.close()
 
 
-def lessons(config: Any, questions: Any, prompts: Any, retriever: Any) -> list[Any]:
-    """The base stage's batches: reading drills, and a demonstration a question, roles by their shares."""
-    from searchr2.demonstrations import Demonstrator
+def curriculum(config: Any, questions: Any, prompts: Any, retriever: Any) -> Any:
+    """The base stage's lessons, with a demonstration a question, roles drawn by their shares."""
+    from searchr2.demonstrations import Demonstrator, Role
     from searchr2.driver import drive
-    from searchr2.packing import imitation
+    from searchr2.lessons import Curriculum
     from searchr2.randomness import generator, stage_key
-    from searchr2.training.supervised import schedule
 
     settings = config.base
     shares = settings.role_shares()
@@ -87,13 +86,10 @@ def lessons(config: Any, questions: Any, prompts: Any, retriever: Any) -> list[A
     key = stage_key(settings.seed, "demonstrations")
     procedures = []
     for index, question in enumerate(questions):
-        rng = generator(*key, 0, index)
-        role = str(rng.choice(list(shares), p=list(shares.values())))
+        rng = generator(*key, index)
+        role = cast(Role, str(rng.choice(list(shares), p=list(shares.values()))))
         procedures.append(demonstrator.show(question, role, rng))
     shown = drive(procedures, None, retriever, config.retrieval.k)
-    drills = [
-        demonstrator.drill([questions[i] for i in rng.integers(len(questions), size=8)], rng)
-        for rng in (generator(*key, 1, n) for n in range(settings.reading_steps * settings.batch_size))
-    ]
-    rows = [imitation(demonstration.spans) for demonstration in shown]
-    return schedule([imitation(spans) for spans in drills], rows, settings)
+    return Curriculum(
+        settings, prompts, questions, [demonstration.spans for demonstration in shown]
+    )
