@@ -4,7 +4,7 @@ With --refine the Meta-Refiner judges the draft as well: you see its verdict, wh
 repair.
 
 examples:
-  searchr2 ask "who directed Kelmar Dovrin" --run search-r2
+  searchr2 ask "Who is the mayor of the birthplace of Gordor Sarved?" --run search-r2
   searchr2 ask "..." --checkpoint results/train/search-r2/seed1 --index results/index/task --refine
 """
 
@@ -112,4 +112,6 @@ def _settings(options: argparse.Namespace, checkpoint: Path) -> EvaluateConfig:
     record = checkpoint / "run.json"
     config = read_json(record)["config"] if record.is_file() else {}
     known = {key: config[key] for key in EvaluateConfig.model_fields if key in config}
+    if "retrieval_k" in config:  # what a training run keeps of that section
+        known["retrieval"] = {"k": config["retrieval_k"]}
     return load(EvaluateConfig, known, record)

@@ -3,7 +3,7 @@
 Where the Meta-Refiner cut the draft, the draft and the repaired trajectory stand side by side.
 
 examples:
-  searchr2 show search-r2 --question nq-17
+  searchr2 show search-r2 --question nq-test-17
   searchr2 show results/evaluate/search-r2/seed1 --outcome repaired
 """
 

@@ -30,7 +30,7 @@ def imitate(
     identity: str,
     start: int,
 ) -> None:
-    """Minimise -log p of the rows' loss tokens: an update a batch of ``plan``, from ``start`` on.
+    """Minimise -log p of the loss tokens of each step's ``batch_of``, from ``start`` on.
 
     Checkpoints under ``state`` carry ``identity``.
     """
