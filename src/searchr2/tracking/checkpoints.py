@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from searchr2.files import digest
 from searchr2.tracking.folders import RecordFolder
@@ -13,9 +13,39 @@ from searchr2.tracking.store import DataSet, Run, Store, Value
 WEIGHTS = "model"
 SEARCH = "search"
 """The method whose evaluation is the checkpoint's own; others get a model beside it."""
-UNSCORED = ("n",)
-"""Figures of an evaluation that rank nothing."""
+RANKED = ("em", "f1", "title_recall")
+"""Figures of an evaluation that a checkpoint is compared by; the run has them all."""
 VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint under the method it is evaluated by.
+
+    ``made`` is the record that left it; ``None``: it came from elsewhere, from ``place``.
+    """
+
+    made: RecordFolder | None
+    place: str
+    step: int
+    method: str
+
+    @property
+    def identity(self) -> str:
+        return digest([self.made.id if self.made else self.place, self.step, self.method])
+
+    @property
+    def name(self) -> str:
+        """``search-r2-seed1-step24``, and ``base-step1600-rag`` for another method."""
+        place = self.place.removeprefix("train/").strip("/").replace("/", "-").replace(".", "_")
+        return f"{place}-step{self.step}" + ("" if self.method == SEARCH else f"-{self.method}")
+
+    def params(self, tags: Mapping[str, str]) -> dict[str, str]:
+        """What the UI shows of it; ``tags`` are those of the run that made it."""
+        known = {key: tags[key] for key in ("backbone", "seed") if key in tags}
+        weights = str(self.made.path / WEIGHTS) if self.made else self.place
+        about = {"run": tags["method"], "method": self.method, "step": str(self.step)}
+        return {**known, **about, "weights": weights}
 
 
 class Checkpoints:
@@ -28,7 +58,8 @@ class Checkpoints:
     def trained(self, record: RecordFolder, run: Run) -> None:
         """The checkpoint a finished run leaves, with its last validation."""
         step, last = record.last
-        model = self._model(record, None, run, step)
+        checkpoint = Checkpoint(record, record.key, step, SEARCH)
+        model = self._model(checkpoint, record.about["tags"], run)
         validated = [
             Value(name, value, record.about["end"], step, model, _data_set(record, VALIDATION))
             for name, value in last.items()
@@ -42,28 +73,21 @@ class Checkpoints:
         ``made`` is the record that left the checkpoint (``None``: it came from elsewhere) and
         ``by`` its run. Returns the model's id.
         """
-        step = made.last[0] if made else 0
-        model = self._model(made, record, by, step)
+        tags = record.about["tags"]
+        place, step = (made.key, made.last[0]) if made else (tags["checkpoint"], 0)
+        checkpoint = Checkpoint(made, place, step, _method(record))
+        model = self._model(checkpoint, made.about["tags"] if made else tags, by)
         sets = [_data_set(record, name) for name in record.result["sets"]] if record.result else []
         self._store.use(run, sets, model)
-        self._store.write(run, scores(record, step, model))
+        self._store.write(run, scores(record, step, model), tags={"model": checkpoint.name})
         return model
 
-    def _model(
-        self, made: RecordFolder | None, evaluation: RecordFolder | None, run: Run, step: int
-    ) -> str:
-        """The model of a checkpoint under the method it is evaluated by; made where it is new."""
-        about = [record.about["tags"] for record in (evaluation, made) if record]
-        tags = {key: text for found in about for key, text in found.items()}
-        method = evaluation.about["tags"]["method"] if evaluation else SEARCH
-        checkpoint = made.key if made else tags["checkpoint"]
-        identity = digest([made.id if made else checkpoint, step, method])
+    def _model(self, checkpoint: Checkpoint, tags: Mapping[str, str], run: Run) -> str:
+        identity = checkpoint.identity
         if identity not in self._models:
-            params = {key: tags[key] for key in ("backbone", "seed") if key in tags}
-            params |= {"run": tags["method"], "method": method, "step": str(step)}
-            params["weights"] = str(made.path / WEIGHTS) if made else checkpoint
-            name = model_name(checkpoint, step, method)
-            self._models[identity] = self._store.create_model(identity, name, run, params)
+            self._models[identity] = self._store.create_model(
+                identity, checkpoint.name, run, checkpoint.params(tags)
+            )
         return self._models[identity]
 
 
@@ -77,34 +101,33 @@ def maker(evaluation: RecordFolder, records: Mapping[str, RecordFolder]) -> Reco
     return next((r for r in records.values() if r.path.resolve() == folder), None)
 
 
-def model_name(checkpoint: str, step: int, method: str) -> str:
-    """``model_name("train/search-r2/seed1", 24, "search") == "search-r2-seed1-step24"``."""
-    name = checkpoint.removeprefix("train/").strip("/").replace("/", "-").replace(".", "_")
-    return f"{name}-step{step}" + ("" if method == SEARCH else f"-{method}")
-
-
 def scores(evaluation: RecordFolder, step: int, model: str | None) -> list[Value]:
     """``em/nq``, ``f1/nq`` ... of each set, and ``em/average`` ... over them."""
     result = evaluation.result or {"sets": {}, "average": {}}
     moment = int(evaluation.about["end"] or evaluation.about["start"])
-    values = [
-        Value(f"{metric}/{name}", value, moment, step, model, _data_set(evaluation, name))
-        for name, found in result["sets"].items()
-        for metric, value in _figures(found)
-    ]
-    values += [
-        Value(f"{metric}/average", value, moment, step, model)
-        for metric, value in _figures(result["average"])
-    ]
-    return values
-
-
-def _figures(found: Mapping[str, Any]) -> list[tuple[str, float]]:
+    sets = result["sets"].items()
+    found: list[tuple[str, dict[str, float | None], DataSet | None]]
+    found = [(name, figures, _data_set(evaluation, name)) for name, figures in sets]
+    found.append(("average", result["average"], None))
     return [
-        (metric, float(value))
-        for metric, value in found.items()
-        if value is not None and metric not in UNSCORED
+        Value(
+            f"{metric}/{name}",
+            float(value),
+            moment,
+            step,
+            model if metric in RANKED else None,
+            data if metric in RANKED else None,
+        )
+        for name, figures, data in found
+        for metric, value in figures.items()
+        if value is not None
     ]
+
+
+def _method(evaluation: RecordFolder) -> str:
+    settings = evaluation.about["config"].get("evaluation", {})
+    refined = "-refined" if settings.get("refine") else ""
+    return f"{evaluation.about['tags']['method']}{refined}"
 
 
 def _data_set(record: RecordFolder, name: str) -> DataSet:

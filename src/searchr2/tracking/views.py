@@ -8,7 +8,7 @@ from typing import Any
 from searchr2.config import SETS
 
 PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
-NAME_WIDTH, METRIC_WIDTH = 300, 105
+NAME_WIDTH, METRIC_WIDTH = 270, 100
 
 _SCORES = [f"em/{name}" for name in ("average", *SETS)]
 _CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "refiner/regain"]
@@ -31,8 +31,8 @@ def tags(moment: int) -> dict[str, str]:
 def links(root: str, experiment: str) -> dict[str, str]:
     """What to open in the UI served at ``root``."""
     pages = {
-        "checkpoints, by data set": "models?viewMode=CHART",
-        "evaluations, by data set": "runs?viewStateShareKey=em",
+        "checkpoints, as bars": "models?viewMode=CHART",
+        "checkpoints, ranked": "runs?viewStateShareKey=em",
         "training curves": "runs?viewStateShareKey=training&compareRunsMode=CHART",
         "trajectories": "traces",
     }
@@ -44,12 +44,13 @@ def links(root: str, experiment: str) -> dict[str, str]:
 
 
 def _view(metrics: list[str], order: str, search: str) -> dict[str, Any]:
-    columns = [f"metrics.`{metric}`" for metric in metrics]
-    name = "attributes.`Run Name`"
+    name, checkpoint = "attributes.`Run Name`", "tags.`model`"
+    columns = [checkpoint, *(f"metrics.`{metric}`" for metric in metrics)]
+    widths = dict.fromkeys(columns, METRIC_WIDTH) | dict.fromkeys((name, checkpoint), NAME_WIDTH)
     return {
         "selectedColumns": columns,
         "columnOrder": [name, *columns],
-        "columnWidths": {name: NAME_WIDTH, **dict.fromkeys(columns, METRIC_WIDTH)},
+        "columnWidths": widths,
         "orderByKey": f"metrics.`{order}`",
         "orderByAsc": False,
         "searchFilter": search,
