@@ -94,7 +94,7 @@ def test_the_best_checkpoint_of_a_set_is_found(mirrored):
     assert (hotpotqa.value, hotpotqa.dataset_name) == (60.0, "hotpotqa")
     assert len(hotpotqa.dataset_digest) == 32
     assert measured["validation/em"].value == 0.5
-    assert not {"n/nq", "title_recall/nq"} & set(measured)
+    assert not {"searches/nq", "title_recall/nq"} & set(measured)
 
 
 def test_a_trace_tells_a_trajectory(mirrored):

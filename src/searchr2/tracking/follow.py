@@ -62,7 +62,10 @@ def sync_once(results: Path, settings: Tracking, abandon: bool = False) -> int:
 
 
 def follow(results: Path, settings: Tracking, parent: int) -> None:
-    """Keep the store up to date until the process ``parent`` has ended, then once more."""
+    """Keep the store up to date until the process ``parent`` has ended, then once more.
+
+    Prints what that cost.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the workflow; its end ends us
     threading.Thread(target=_leave_in_time, args=(parent,), daemon=True).start()
     mirror = None
@@ -77,6 +80,7 @@ def follow(results: Path, settings: Tracking, parent: int) -> None:
                 log.warning("not mirrored yet: %s", _line(error))
                 mirror = None
             _wait(parent, 0 if last else EVERY)
+    print(f"mirrored {results} with {time.process_time():.1f} s of processor time")
 
 
 def _mirror(results: Path, settings: Tracking) -> Mirror:
