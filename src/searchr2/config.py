@@ -159,7 +159,7 @@ class Rollout(Section):
     max_document_tokens: int = Field(64, ge=1)
     """Tokens of a passage that are shown; longer ones are cut, tags stay closed."""
     max_prompt_tokens: int = Field(4096, ge=1)
-    """Longer prompts are left out of training (never truncated) and are an error elsewhere."""
+    """Longer prompts are left out of training; nothing truncates a prompt."""
     max_context_tokens: int = Field(1024, ge=1)
     """A turn that would not fit any more is not started."""
     temperature: float = Field(1.0, ge=0)
