@@ -32,7 +32,8 @@ def weights_folder(checkpoint: str, rebuilt_by: str) -> str:
         return str(folder / WEIGHTS)
     if (folder / "config.json").is_file():
         return str(folder)
-    if folder.exists() or checkpoint.startswith((".", "/")) or checkpoint.count("/") > 1:
+    local = folder.exists() or ("/" in checkpoint and folder.parent.is_dir())
+    if local or checkpoint.startswith((".", "/")) or checkpoint.count("/") > 1:
         raise ArtifactError(f"{folder}: no checkpoint here; {rebuilt_by}")
     return checkpoint
 

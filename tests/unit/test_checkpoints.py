@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from searchr2.files import MANIFEST, read_json
-from searchr2.training.checkpoints import KEEP, found, newest, save
+from searchr2.training.checkpoints import KEEP, found, newest, resume, save
 
 FILES = ("weights.pt", "deepspeed/optimizer.pt")
 IDENTITY = "abc"
@@ -144,3 +144,11 @@ def test_what_is_still_being_written_does_not_count(tmp_path):
     save_steps(tmp_path, 4)
     (tmp_path / "step-000008.tmp").mkdir()
     assert found(tmp_path) == [tmp_path / "step-000004"]
+
+
+def test_resuming_loads_the_newest_and_tells_its_step(tmp_path):
+    loaded = []
+    assert resume(tmp_path, IDENTITY, loaded.append) == 0
+    save_steps(tmp_path, 4, 8)
+    assert resume(tmp_path, IDENTITY, loaded.append) == 8
+    assert loaded == [tmp_path / "step-000008"]

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.build import load_retriever, new_model, quiet
     from searchr2.codec import Codec
     from searchr2.config import BaseConfig, load
-    from searchr2.files import digest, read_json, sha256
+    from searchr2.files import digest, read_json, sha256, verify_manifest
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
     from searchr2.tracking.record import Record
@@ -39,14 +39,15 @@ def run(options: argparse.Namespace) -> None:
 
     quiet()
     config = load(BaseConfig, read_json(options.config), options.config)
-    codec = Codec.load(options.tokenizer)
+    verify_manifest(options.tokenizer, "`snakemake --forcerun tokenizer` rebuilds it")
+    codec, retriever = Codec.load(options.tokenizer), load_retriever(options.index)
+    questions = read_questions(options.demonstrations)
     inputs = {
         "tokenizer": options.tokenizer / "manifest.json",
         "index": options.index / "manifest.json",
         "demonstrations": options.demonstrations,
     }
     identity = digest([config.model_dump(), {k: sha256(path) for k, path in inputs.items()}])
-    state = options.out / "state"
     record = Record.open(
         options.out,
         name=f"base/{config.model.backbone}/seed{config.base.seed}",
@@ -55,17 +56,12 @@ def run(options: argparse.Namespace) -> None:
         config=config.model_dump(),
         inputs=inputs,
     )
+    settings, state = config.base, options.out / "state"
     with record:
-        prompts = load_prompts(config.prompts, codec)
-        questions = read_questions(options.demonstrations)
-        lessons = curriculum(config, questions, prompts, load_retriever(options.index))
-        model = new_model(config.model, codec.size, config.base.seed)
-        settings = config.base
+        lessons = curriculum(config, questions, load_prompts(config.prompts, codec), retriever)
+        model = new_model(config.model, codec.size, settings.seed)
         policy = Policy(model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2)
-        found = checkpoints.newest(state, identity)
-        if found:
-            policy.load(found[0])
-        start = found[1] if found else 0
+        start = checkpoints.resume(state, identity, policy.load)
         record.rewind(start)
         imitate(policy, lessons.batch, settings, record, state, identity, start)
         about = {"stage": "base", "identity": identity}

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +41,6 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.files import read_json, write_json, write_jsonl
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
-    from searchr2.tracking.record import Record
 
     quiet()
     data = read_json(options.config) if options.config else {}
@@ -48,24 +48,7 @@ def run(options: argparse.Namespace) -> None:
     refine = options.refine or config.evaluation.refine
     settings = config.evaluation.model_copy(update={"refine": refine})
     weights = weights_folder(options.checkpoint, "`snakemake --forcerun base train` rebuilds it")
-    row, seed = options.out.parent.name, options.out.name
-    record = Record.open(
-        options.out,
-        name=f"evaluate/{row}/{config.backbone or Path(weights).name}/{seed}",
-        stage="evaluate",
-        tags={
-            "method": options.method,
-            "row": row,
-            "backbone": config.backbone,
-            "seed": seed.removeprefix("seed"),
-            "checkpoint": config.checkpoint or options.checkpoint,
-        },
-        config=config.model_dump()
-        | {"method": options.method, "evaluation": settings.model_dump()},
-        inputs={path.stem: path for path in options.questions}
-        | {"index": options.index, "checkpoint": Path(weights).with_name("manifest.json")},
-    )
-    with record:
+    with open_record(options, config.model_copy(update={"evaluation": settings}), weights):
         codec = Codec.load(weights)
         questions = [q for path in options.questions for q in read_questions(path)]
         rows = evaluate(
@@ -81,3 +64,25 @@ def run(options: argparse.Namespace) -> None:
         )
         write_jsonl(options.out / "predictions.jsonl", rows)
         write_json(options.out / "metrics.json", summary(rows))
+
+
+def open_record(options: argparse.Namespace, config: Any, weights: str) -> Any:
+    """The record of an evaluation: a row of the table and a seed, named by the folder it is in."""
+    from searchr2.tracking.record import Record
+
+    row, seed = options.out.parent.name, options.out.name
+    return Record.open(
+        options.out,
+        name=f"evaluate/{row}/{config.backbone or Path(weights).name}/{seed}",
+        stage="evaluate",
+        tags={
+            "method": options.method,
+            "row": row,
+            "backbone": config.backbone,
+            "seed": seed.removeprefix("seed"),
+            "checkpoint": config.checkpoint or options.checkpoint,
+        },
+        config=config.model_dump() | {"method": options.method},
+        inputs={path.stem: path for path in options.questions}
+        | {"index": options.index, "checkpoint": Path(weights).with_name("manifest.json")},
+    )

@@ -61,26 +61,30 @@ def assemble(config: Any, weights: str) -> Any:
 
     from searchr2.build import load_model, load_retriever, make_judge
     from searchr2.codec import Codec
+    from searchr2.config import ConfigError
     from searchr2.engines.local import LocalEngine
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
     from searchr2.training.loop import Trainer
     from searchr2.training.policy import Policy
 
+    retriever = load_retriever(Path(config.paths.index))
     codec = Codec.load(weights)
-    model = load_model(weights)
-    reference = copy.deepcopy(model).eval().requires_grad_(False)
-    policy = Policy(model, config.deepspeed, config.grpo.max_grad_norm)
     prompts = load_prompts(config.prompts, codec)
     questions = [q for path in config.paths.train for q in read_questions(Path(path))]
     limit = config.rollout.max_prompt_tokens
     fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= limit]
+    if not fitting:
+        raise ConfigError(f"rollout.max_prompt_tokens: no training prompt is as short as {limit}")
+    model = load_model(weights)
+    reference = copy.deepcopy(model).eval().requires_grad_(False)
+    policy = Policy(model, config.deepspeed, config.grpo.max_grad_norm)
     return Trainer(
         config=config,
         policy=policy,
         reference=reference,
         engine=LocalEngine(policy.model, codec),
-        retriever=load_retriever(Path(config.paths.index)),
+        retriever=retriever,
         judge=make_judge(config.reward),
         prompts=prompts,
         questions=fitting,
@@ -94,10 +98,7 @@ def optimise(trainer: Any, record: Any, state: Path, identity: str) -> None:
     from searchr2.training import checkpoints
 
     settings, policy = trainer.config.grpo, trainer.policy
-    found = checkpoints.newest(state, identity)
-    if found:
-        policy.load(found[0])
-    start = found[1] if found else 0
+    start = checkpoints.resume(state, identity, policy.load)
     record.rewind(start)
     if start == 0:
         record.log(trainer.validate(), 0)

@@ -38,6 +38,14 @@ def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str
             shutil.rmtree(other)
 
 
+def resume(folder: Path, identity: str, load: Callable[[Path], None]) -> int:
+    """Have ``load`` read the newest checkpoint; its step, or 0 where there is none."""
+    path, step = newest(folder, identity) or (None, 0)
+    if path is not None:
+        load(path)
+    return step
+
+
 def newest(folder: Path, identity: str) -> tuple[Path, int] | None:
     """The newest checkpoint of this identity that verifies, and its step; ``None`` to start anew.
 

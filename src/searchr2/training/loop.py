@@ -73,6 +73,7 @@ class Trainer:
     def roll_out(self, questions: Sequence[Question], step: int) -> list[Rollout]:
         """G augmented traces of each question from q, groups in a row, with their rewards."""
         began = time.perf_counter()
+        self.engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
         actor = Actor(self.prompts, self.config.rollout, self.config.rollout.temperature)
         refiner = MetaRefiner(actor, self.config.refiner)
         group = [q for q in questions for _ in range(self.config.grpo.group_size)]
