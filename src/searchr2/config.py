@@ -131,8 +131,8 @@ class Base(Section):
     """How often a demonstrated query is as good as it can be: the head-room of GRPO."""
     partial_share: float = Field(0.8, ge=0, le=1)
     """Of the other queries, how many drop the first piece of the name; the rest are worse."""
-    sound_share: float = Field(0.45, ge=0, le=1)
-    """Refiner demonstrations over carefully searched attempts, nearly all of them sound."""
+    sound_share: float = Field(0.5, ge=0, le=1)
+    """Refiner demonstrations that are to accept: both classes are common."""
 
     def role_shares(self) -> dict[str, float]:
         """The share of each role; the Actor's is what the others leave."""

@@ -33,7 +33,10 @@ from searchr2.trajectory import (
 Role = Literal["search", "rag", "direct", "refiner"]
 FIRST_THOUGHT = "I should search."
 RECALL = "I should answer."
-BALANCING_TRIES = 3
+CARE = 0.5
+"""Share of whole queries in the attempts that verdicts are shown on."""
+BALANCING_TRIES = 5
+"""Attempts at one question until one is as sound or as flawed as wanted."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Demonstrator:
         """A verdict on an attempt, searched carefully or not, so that both classes are common."""
         sound = rng.random() < self.settings.sound_share
         for _ in range(BALANCING_TRIES):
-            attempt = yield from self._attempt(question, rng, 1.0 if sound else 0.0)
+            attempt = yield from self._attempt(question, rng, CARE)
             if sound == (attempt.flawed == 0):
                 break
         prompt = self.prompts.refiner(question.text, attempt.trajectory)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -39,8 +38,8 @@ def imitate(
         began = time.perf_counter()
         batch = collate(batch_of(step))
         rate = learning_rate(settings, step)
-        loss = partial(negative_log_likelihood, tokens=batch.loss_tokens)
-        value, norm = policy.update([tensors(batch, policy.device)], loss, rate)
+        parts = [tensors(batch, policy.device)]
+        value, norm = policy.update(parts, negative_log_likelihood, rate)
         speed = int(batch.valid_BT.sum()) / (time.perf_counter() - began)
         if (step + 1) % LOG_EVERY == 0:
             tracker.log(
@@ -59,10 +58,13 @@ def imitate(
     bar.close()
 
 
-def negative_log_likelihood(model: torch.nn.Module, batch: Tensors, tokens: int) -> torch.Tensor:
-    """Mean -log p (nats) of the loss tokens, of which the whole mini-batch has ``tokens``."""
+def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Tensor:
+    """Mean over rows of the mean -log p (nats) of their loss tokens.
+
+    Every row weighs the same: a verdict is one token, and would drown among the words of the others.
+    """
     logp_BT, _ = token_logprobs(model, batch)
-    return -logp_BT.sum() / tokens
+    return -(logp_BT.sum(1) / batch.loss_BT.sum(1)).mean()
 
 
 def learning_rate(settings: Base, step: int) -> float:
