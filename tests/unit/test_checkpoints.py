@@ -1,6 +1,7 @@
 """Rolling checkpoints: whole or absent, verified when used, damaged ones named and passed over."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_what_is_still_being_written_does_not_count(tmp_path):
 
 
 def test_resuming_loads_the_newest_and_tells_its_step(tmp_path):
-    loaded = []
+    loaded: list[Path] = []
     assert resume(tmp_path, IDENTITY, loaded.append) == 0
     save_steps(tmp_path, 4, 8)
     assert resume(tmp_path, IDENTITY, loaded.append) == 8
