@@ -78,6 +78,23 @@ def test_rollouts_are_the_same_to_the_bit_whatever_was_generated_before(trainer,
     assert traces(trainer, 3) == fresh
 
 
+class Watched(LocalEngine):
+    """Remembers how many prefixes were cached when each batch came."""
+
+    def generate(self, requests):
+        self.seen = [*getattr(self, "seen", []), len(self.prefixes.entries)]
+        return super().generate(requests)
+
+
+def test_rollouts_find_no_prefix_that_a_resumed_run_would_not_have(trainer, model):
+    trainer.engine = Watched(model, CODEC)
+    trainer.validate()
+    validation = len(trainer.engine.seen)
+    traces(trainer, 0)
+    assert trainer.engine.seen[validation] == 0
+    assert max(trainer.engine.seen) > 0
+
+
 def test_steps_and_seeds_roll_out_apart(trainer, model):
     assert traces(trainer, 1) != traces(trainer, 2)
     other = make(model, seed=2)
