@@ -61,7 +61,7 @@ def imitate(
 def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Tensor:
     """Mean over rows of the mean -log p (nats) of their loss tokens.
 
-    Every row weighs the same: a verdict is one token, and would drown among the words of the others.
+    Every row weighs the same: a verdict is one token, and would drown among the others' words.
     """
     logp_BT, _ = token_logprobs(model, batch)
     return -(logp_BT.sum(1) / batch.loss_BT.sum(1)).mean()
