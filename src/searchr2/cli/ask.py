@@ -69,13 +69,19 @@ def narrate(procedure: Any, codec: Any) -> Generator[Any, Any, Trace]:
     """The same procedure, printing what it asks for and is told as it goes."""
     from searchr2.ports import Generate, Score, Search
 
-    reply: Any = None
+    request, reply = None, None
     while True:
+        judged = isinstance(request, Score)
         try:
             request = procedure.send(reply)
         except StopIteration as end:
             trace: Trace = end.value
+            if judged:
+                print(paint("refiner", "accepted"))
             return trace
+        if judged and isinstance(request, Generate):
+            step = request.key[-1] + 1  # a turn's key ends in its number
+            print(paint("refiner", f"rejected: written again from step {step}"))
         reply = yield request
         if isinstance(request, Generate):
             print(paint("actor", codec.decode(reply.ids).strip()))

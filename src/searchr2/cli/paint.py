@@ -12,12 +12,17 @@ COLOURS = {
     "refiner": "35",
     "answer": "1;32",
 }
+CONTROL = {"\n": "\n", "\t": " "}
+"""Characters that steer a terminal, and what is shown of them: nothing of any other."""
 
 
 def paint(who: str, text: str) -> str:
     """``text`` under its author's name; in colour on a terminal."""
     label = f"{who:>8}  "
-    return colour(who, label + text.replace("\n", "\n" + " " * len(label)))
+    lines = "".join(
+        c if c.isprintable() else CONTROL.get(c, "\N{REPLACEMENT CHARACTER}") for c in text
+    )
+    return colour(who, label + lines.replace("\n", "\n" + " " * len(label)))
 
 
 def colour(who: str, text: str) -> str:
