@@ -91,6 +91,15 @@ def test_a_build_that_dies_leaves_the_old_index_and_the_next_one_replaces_it(tmp
     assert [path.name for path in tmp_path.iterdir()] == ["i"]
 
 
+def test_the_command_replaces_what_it_made(tmp_path):
+    corpus = tmp_path / "corpus.jsonl"
+    for text in ("thunder", "lightning"):
+        corpus.write_text(json.dumps({"id": "1", "contents": f'"Weather"\n{text}'}) + "\n")
+        assert main(["index", "--corpus", str(corpus), "--out", str(tmp_path / "i")]) == 0
+    [[found]] = bm25.Bm25.load(tmp_path / "i").search(["lightning"], 1)
+    assert found.text == "lightning"
+
+
 def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match=r"thesis\.tex: not part of an index"):
