@@ -73,7 +73,7 @@ def until(attempt):
         try:
             if found := attempt():
                 return found
-            reason = "nothing there"
+            reason: object = "nothing there"
         except Exception as error:
             reason = error
         assert time.monotonic() < deadline, reason

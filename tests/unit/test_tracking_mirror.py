@@ -64,7 +64,8 @@ def test_metrics_carry_their_recorded_time(mirrored):
     results, store = mirrored
     run = by_name(store)["train/search-r1/qwen2-mini/seed2"]
     history = store.client.get_metric_history(run.info.run_id, "reward/mean")
-    lines = [line for _, line in read_jsonl(results / "train/search-r1/seed2/metrics.jsonl")]
+    ledger = read_jsonl(results / "train/search-r1/seed2/metrics.jsonl")
+    lines = [line for _, line in ledger if "reward/mean" in line["metrics"]]
     assert [(point.timestamp, point.step, point.value) for point in history] == [
         (line["time"], line["step"], line["metrics"]["reward/mean"]) for line in lines
     ]
@@ -100,7 +101,7 @@ def test_the_best_checkpoint_of_a_set_is_found(mirrored):
 def test_a_trace_tells_a_trajectory(mirrored):
     _, store = mirrored
     found = store.client.search_traces(
-        [store.experiment], filter_string="tags.outcome = 'repaired' AND tags.dataset = 'nq'"
+        [store.experiment], filter_string="tags.outcome = 'repaired' AND tags.stage = 'evaluate'"
     )
     trace = found[0]
     root, *steps = sorted(
@@ -130,6 +131,26 @@ def test_a_trace_tells_a_trajectory(mirrored):
     }
     model = store.client.get_logged_model(trace.info.trace_metadata["mlflow.modelId"])
     assert model.name == "search-r2-seed2-step6"
+
+
+def test_training_shows_its_first_and_last_rollouts(mirrored):
+    results, store = mirrored
+    run = by_name(store)["train/search-r1/qwen2-mini/seed1"]
+    found = [
+        trace
+        for trace in store.client.search_traces([store.experiment], max_results=500)
+        if trace.info.trace_metadata["mlflow.sourceRun"] == run.info.run_id
+    ]
+    tags = [(trace.info.tags["step"], trace.info.tags["outcome"]) for trace in found]
+    assert set(tags) == {
+        (step, outcome)
+        for step in ("1", "6")
+        for outcome in ("repaired", "right", "wrong, with the evidence")
+    }
+    (last,) = [trace for trace in found if trace.info.tags["outcome"] == "right"][:1]
+    assert {a.name: a.value for a in last.info.assessments}["reward"] == 1.5
+    times = [line for _, line in read_jsonl(results / "train/search-r1/seed1/metrics.jsonl")]
+    assert last.info.request_time >= times[-1]["time"]
 
 
 def test_mirroring_again_changes_nothing(mirrored):

@@ -123,6 +123,16 @@ def test_another_config_is_another_run(tmp_path):
     assert [line["metrics"]["loss"] for line in lines(tmp_path / "metrics.jsonl")] == [3.0]
 
 
+def test_trajectories_are_kept_until_another_run_takes_the_folder(tmp_path):
+    with record(tmp_path) as run:
+        run.keep([{"id": "q"}], step=4)
+    assert lines(tmp_path / "rollouts/step-000004.jsonl") == [{"id": "q"}]
+    with record(tmp_path):
+        assert (tmp_path / "rollouts").exists()
+    with record(tmp_path, config={**CONFIG, "seed": 2}):
+        assert not (tmp_path / "rollouts").exists()
+
+
 def test_another_input_is_another_run(tmp_path):
     data = tmp_path / "data.jsonl"
     ids = []

@@ -4,7 +4,7 @@ Where the Meta-Refiner cut the draft, the draft and the repaired trajectory stan
 
 examples:
   searchr2 show search-r2 --question nq-test-17
-  searchr2 show results/evaluate/search-r2/seed1 --outcome repaired
+  searchr2 show results/train/search-r2/seed1/rollouts/step-000024.jsonl --outcome repaired
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ Said = tuple[str, str]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", help="a row of the table, or the folder of an evaluation")
+    parser.add_argument(
+        "run", help="a row of the table, an evaluation's folder, a file of rollouts"
+    )
     parser.add_argument("--question", metavar="ID", help="id of the question (default: the first)")
     parser.add_argument("--dataset", help="only questions of this set")
     parser.add_argument("--outcome", default="", metavar="TEXT", help="only outcomes that begin so")
@@ -37,9 +39,12 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.tracking.folders import PREDICTIONS, find_evaluations
     from searchr2.tracking.trajectories import outcome
 
-    folders = find_evaluations(options.results, options.run)
-    wanted = [folder for folder in folders if options.seed in (None, folder.name)] or folders
-    for _, row in read_jsonl(wanted[0] / PREDICTIONS):
+    file = Path(options.run)
+    if not file.is_file():
+        folders = find_evaluations(options.results, options.run)
+        wanted = [folder for folder in folders if options.seed in (None, folder.name)] or folders
+        file = wanted[0] / PREDICTIONS
+    for _, row in read_jsonl(file):
         if (
             options.question in (None, str(row["id"]))
             and options.dataset in (None, row["dataset"])
@@ -48,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
             for line in page(row, shutil.get_terminal_size().columns):
                 print(line)
             return
-    raise DataError(f"{wanted[0] / PREDICTIONS}: no such question")
+    raise DataError(f"{file}: no such question")
 
 
 def page(row: Mapping[str, Any], width: int) -> Iterator[str]:

@@ -108,6 +108,7 @@ def optimise(trainer: Any, record: Any, state: Path, identity: str) -> None:
         done = step + 1
         if done % settings.validate_every == 0 or done == settings.steps:
             metrics |= trainer.validate()
+            record.keep(trainer.transcripts(), done)
         record.log(metrics, done)
         if done % settings.checkpoint_every == 0:
             checkpoints.save(state, done, policy.save, {"identity": identity})

@@ -11,7 +11,7 @@ from typing import Any
 
 from searchr2.files import DataError, UserError, digest, read_json
 from searchr2.tracking.lock import is_held
-from searchr2.tracking.record import LEDGER, LOCK, RUN, STATE
+from searchr2.tracking.record import LEDGER, LOCK, ROLLOUTS, RUN, STATE
 
 PLACES = ("base", "train/*/*", "evaluate/*/*")
 PREDICTIONS = "predictions.jsonl"
@@ -50,6 +50,19 @@ class RecordFolder:
     def state(self) -> str:
         """A digest that changes when anything but the ledger does."""
         return digest([self.about, self.result])
+
+    def trajectories(self) -> Iterator[tuple[Path, int, int]]:
+        """Files of trajectories worth showing, each with its step and time (epoch ms).
+
+        An evaluation's predictions; the first and the last rollouts that training kept.
+        """
+        if (self.path / PREDICTIONS).exists():
+            yield self.path / PREDICTIONS, 0, self.about["start"]
+        kept = sorted((self.path / ROLLOUTS).glob("step-*.jsonl"))
+        moments = {line["step"]: line["time"] for line in self.lines(0)[0]} if kept else {}
+        for path in dict.fromkeys((*kept[:1], *kept[-1:])):
+            step = int(path.stem.removeprefix("step-"))
+            yield path, step, moments.get(step, self.about["start"])
 
     @property
     def last(self) -> tuple[int, dict[str, float]]:

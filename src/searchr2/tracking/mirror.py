@@ -15,7 +15,7 @@ from statistics import fmean
 from searchr2.files import UserError, digest, read_jsonl
 from searchr2.tracking import views
 from searchr2.tracking.checkpoints import Checkpoints, maker, scores
-from searchr2.tracking.folders import PREDICTIONS, Line, RecordFolder, find_records
+from searchr2.tracking.folders import Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
 from searchr2.tracking.store import STATUS, Run, Store, Value
 from searchr2.tracking.trajectories import sample
@@ -78,21 +78,22 @@ class Mirror:
             made = maker(record, records)
             by = self._runs[made.id] if made else run
             model = self._checkpoints.evaluated(record, run, made, by)
-            self._trace(record, run, model)
+            self._trace(record, run, {"mlflow.modelId": model})
         elif record.about["status"] == "finished":
             self._checkpoints.trained(record, run)
+            self._trace(record, run, {})
         self._store.set_status(run, record.about["status"], record.about["end"])
         self._store.write(run, tags=record.about["tags"], state=record.state)
         return True
 
-    def _trace(self, record: RecordFolder, run: Run, model: str) -> None:
-        """Show a sample of an evaluation's trajectories."""
-        path = record.path / PREDICTIONS
-        if not path.exists():
-            return
-        rows = sample((row for _, row in read_jsonl(path)), self._traces)
-        tags = {key: record.about["tags"][key] for key in ("row", "method", "backbone", "seed")}
-        self._store.trace(rows, record.about["start"], tags, run, model)
+    def _trace(self, record: RecordFolder, run: Run, metadata: dict[str, str]) -> None:
+        """Show a sample of a record's trajectories; ``metadata`` goes with each."""
+        known = record.about["tags"]
+        tags = {key: known[key] for key in ("stage", "method", "backbone", "seed") if key in known}
+        for path, step, moment in record.trajectories():
+            rows = sample((row for _, row in read_jsonl(path)), self._traces)
+            about = {**tags, "row": record.group or record.key, "step": str(step)}
+            self._store.trace(rows, moment, about, {**metadata, "mlflow.sourceRun": run.id})
 
     def _begin(self, record: RecordFolder) -> Run:
         """Make the run of a record, under the parent of its group."""

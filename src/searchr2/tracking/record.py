@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from searchr2.files import DataError, digest, read_json, write_json
+from searchr2.files import DataError, digest, read_json, write_json, write_jsonl
 from searchr2.tracking.ledger import Ledger, now
 from searchr2.tracking.lock import exclusive
 from searchr2.tracking.provenance import code, hardware, read_inputs, write_provenance
@@ -22,6 +23,7 @@ from searchr2.tracking.provenance import code, hardware, read_inputs, write_prov
 RUN = "run.json"
 LEDGER = "metrics.jsonl"
 STATE = "state"
+ROLLOUTS = "rollouts"
 LOCK = Path(STATE, "lock")
 IDENTITY = ("name", "stage", "config", "inputs")
 """What makes a run in a folder the same run when it is started again."""
@@ -73,6 +75,7 @@ class Record:
             ledger = self.folder / STATE / LEDGER
             if not earlier:
                 ledger.unlink(missing_ok=True)
+                shutil.rmtree(self.folder / ROLLOUTS, ignore_errors=True)
             self._ledger = Ledger(ledger)
             held.callback(self._ledger.close)
             self._begin(earlier)
@@ -82,6 +85,10 @@ class Record:
     def log(self, metrics: Mapping[str, float | None], step: int) -> None:
         """Append metrics of a step to the ledger; see ``Ledger.append``."""
         self._ledger.append(metrics, step)
+
+    def keep(self, rows: Iterable[Mapping[str, Any]], step: int) -> None:
+        """Write the trajectories of a step (rows of a predictions file) to ``rollouts/``."""
+        write_jsonl(self.folder / ROLLOUTS / f"step-{step:06d}.jsonl", rows)
 
     def rewind(self, step: int) -> None:
         """Say that work goes on after ``step`` (a checkpoint's); call it once, before logging."""

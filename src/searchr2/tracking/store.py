@@ -185,10 +185,9 @@ class Store:
         return str(model.model_id)
 
     def trace(
-        self, rows: Sequence[Row], start: int, tags: Mapping[str, str], run: Run, model: str
+        self, rows: Sequence[Row], start: int, tags: Mapping[str, str], metadata: Mapping[str, str]
     ) -> None:
-        """Show trajectories as traces of a run and a checkpoint; ``start`` is epoch ms."""
-        metadata = {"mlflow.sourceRun": run.id, "mlflow.modelId": model}
+        """Show trajectories as traces; ``start`` is epoch ms."""
         upload(TracingClient(self.uri), self.experiment, rows, start, tags, metadata)
 
 

@@ -31,7 +31,7 @@ SPAN_TYPES = {
     "trimmer": "EVALUATOR",
 }
 MILLISECOND = 1_000_000  # in nanoseconds, the unit of spans
-SCORES = ("em", "f1", "sub_em")
+SCORES = ("em", "f1", "sub_em", "reward")
 CODE = AssessmentSource(source_type="CODE", source_id="searchr2 evaluate")
 
 
@@ -47,7 +47,8 @@ def upload(
     spans: list[Span] = []
     infos = []
     for offset, row in enumerate(rows):
-        trace = f"tr-{_id(32, metadata['mlflow.sourceRun'], row['dataset'], row['id'])}"
+        what = (tags["step"], row["dataset"], row["id"], row.get("rollout", 0))
+        trace = f"tr-{_id(32, metadata['mlflow.sourceRun'], *what)}"
         happened = list(events(row))
         spans.extend(_spans(trace, row, happened, start + offset, tags["row"]))
         infos.append(_info(experiment, trace, row, start + offset, len(happened), tags, metadata))
@@ -75,13 +76,13 @@ def _info(
         response_preview=row["prediction"] or "(no answer)",
         execution_duration=milliseconds,
         trace_metadata=dict(metadata),
-        tags={**tags, **about, "mlflow.traceName": f"{tags['row']}: {row['dataset']} {row['id']}"},
+        tags={**tags, **about, "mlflow.traceName": f"{tags['stage']} {tags['row']}"},
         assessments=list(_assessments(trace, row, start)),
     )
 
 
 def _assessments(trace: str, row: Row, start: int) -> Iterator[Expectation | Feedback]:
-    values = {name: row[name] for name in SCORES}
+    values = {name: row[name] for name in SCORES if name in row}
     if row.get("supporting_titles"):
         values["evidence"] = len(row["titles_found"]) / len(row["supporting_titles"])
     made: list[Expectation | Feedback] = [
@@ -151,5 +152,5 @@ def _passage(document: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _id(digits: int, *of: str) -> str:
+def _id(digits: int, *of: Any) -> str:
     return hashlib.sha256("\0".join(map(str, of)).encode()).hexdigest()[:digits]

@@ -16,6 +16,7 @@ import torch
 
 from searchr2.actor import Actor
 from searchr2.answers import exact_match
+from searchr2.baselines import Answered
 from searchr2.config import Grpo, TrainConfig
 from searchr2.driver import drive
 from searchr2.grpo import Terms, advantages, surrogate
@@ -29,6 +30,7 @@ from searchr2.training.logprobs import Tensors, tensors, token_logprobs
 from searchr2.training.metrics import Rollout, describe, mean
 from searchr2.training.policy import Policy
 from searchr2.trajectory import Question, Trajectory
+from searchr2.transcripts import prediction_row
 
 
 @dataclass
@@ -45,22 +47,31 @@ class Trainer:
     questions: Sequence[Question]
     validation: Sequence[Question]
     seconds: dict[str, float] = field(default_factory=dict)
+    rollouts: list[Rollout] = field(default_factory=list)
+    """Of the last step."""
 
     def step(self, step: int) -> dict[str, float | None]:
         """Step number ``step`` (from 0): returns its metrics."""
         self.seconds, began = {}, time.perf_counter()
         questions = self.pick(step)
-        rollouts = self.roll_out(questions, step)
-        rows = self.rows(rollouts)
+        self.rollouts = self.roll_out(questions, step)
+        rows = self.rows(self.rollouts)
         update = self.update(rows, step)
         total = time.perf_counter() - began
         return {
-            **describe(rollouts, self.config.grpo.group_size),
+            **describe(self.rollouts, self.config.grpo.group_size),
             **update,
             **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
             "time/step": total,
             "time/tokens_per_second": sum(len(row.ids) for row in rows) / total,
         }
+
+    def transcripts(self) -> list[dict[str, Any]]:
+        """The last step's rollouts as rows of a predictions file."""
+        return [
+            prediction_row(r.question, Answered(r.trace)) | {"rollout": i, "reward": r.reward.total}
+            for i, r in enumerate(self.rollouts)
+        ]
 
     def pick(self, step: int) -> list[Question]:
         """The questions of a step: epoch after epoch, each a permutation named by (seed, epoch)."""
