@@ -193,7 +193,7 @@ class Grpo(Section):
     prompts_per_step: int = Field(24, ge=1)
     group_size: int = Field(5, ge=2)
     """G: rollouts of a prompt."""
-    learning_rate: float = Field(4e-4, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
     warmup_ratio: float = Field(0.1, ge=0, le=1)
     clip: float = Field(0.2, gt=0)
     """PPO clip; the paper does not state it, 0.2 is verl's default."""

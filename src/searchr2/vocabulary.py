@@ -1,7 +1,8 @@
 """Train the small model's tokenizer: byte-level BPE, so that any text can be encoded.
 
 Trained until every word of a small world is one token, or ``vocab_size`` is reached. Every text is
-shown with a leading space, since that is how its words stand in prompts and passages.
+shown with a leading space, since that is how its words stand in prompts and passages. Text is split
+as Qwen2 splits it (digits stand alone): beside a Qwen2 model, transformers loads any tokenizer so.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, Qwen2Tokenizer
 
 from searchr2.corpus import read_corpus
 from searchr2.demonstrations import FIRST_THOUGHT, RECALL
@@ -32,8 +33,9 @@ def train_tokenizer(
     corpora: Sequence[Path], questions: Sequence[Path], vocab_size: int, out: Path
 ) -> int:
     """Write a transformers tokenizer and its manifest under ``out``; returns its number of ids."""
+    like = Qwen2Tokenizer().backend_tokenizer
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.normalizer, tokenizer.pre_tokenizer = like.normalizer, like.pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
