@@ -141,6 +141,16 @@ def points(store):
     return [(point.step, point.timestamp, point.value) for point in history]
 
 
+def test_two_processes_may_open_a_fresh_store_at_once(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from searchr2.config import Tracking\n"
+        "from searchr2.tracking.store import Store; Store(Path(sys.argv[1]), Tracking()).runs()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    openers = [subprocess.Popen(command) for _ in range(2)]
+    assert [opener.wait(timeout=120) for opener in openers] == [0, 0]
+
+
 def test_a_locked_database(tmp_path):
     train_record(tmp_path, "x", 1)
     sync_once(tmp_path, Tracking())

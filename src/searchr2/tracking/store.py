@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from searchr2.config import Tracking
+from searchr2.tracking.lock import exclusive
 from searchr2.tracking.trajectories import Row
 
 LIMITS = {
@@ -49,7 +50,7 @@ STATUS = {
     "failed": "FAILED",
     "killed": "KILLED",
 }
-DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlartifacts", ".mlflow.lock"
 METRICS_A_CALL, PARAMS_A_CALL = 900, 100  # log_batch takes 1000 entities, 100 of them params
 T = TypeVar("T")
 
@@ -83,21 +84,20 @@ class Run:
 
 
 class Store:
-    """One experiment of a tracking store, created where it does not exist.
-
-    Creating a fresh sqlite store is not safe in two processes at once: hold a lock.
-    """
+    """One experiment of a tracking store, created where it does not exist."""
 
     def __init__(self, results: Path, settings: Tracking) -> None:
         self.uri = settings.uri or f"sqlite:///{(results / DATABASE).resolve()}"
         mlflow.set_tracking_uri(self.uri)
-        self.client = mlflow.MlflowClient(self.uri)
-        found = self.client.get_experiment_by_name(settings.experiment)
-        if found:
-            self.experiment = found.experiment_id
-        else:
-            place = None if settings.uri else (results / ARTIFACTS).resolve().as_uri()
-            self.experiment = self.client.create_experiment(settings.experiment, place)
+        # Two processes that open a fresh sqlite store at once break it for good.
+        with exclusive(results / LOCK, wait=True):
+            self.client = mlflow.MlflowClient(self.uri)
+            found = self.client.get_experiment_by_name(settings.experiment)
+            if found:
+                self.experiment = found.experiment_id
+            else:
+                place = None if settings.uri else (results / ARTIFACTS).resolve().as_uri()
+                self.experiment = self.client.create_experiment(settings.experiment, place)
 
     def describe(self, tags: Mapping[str, str]) -> None:
         """Give the experiment those of ``tags`` that it lacks."""
