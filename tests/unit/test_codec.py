@@ -1,9 +1,10 @@
 """The small model's tokenizer: small, whole words, and an ordinary transformers folder."""
 
 import json
+import shutil
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Qwen2Config
 from worlds import FILES, passages, rows, tokenizer, world
 
 from searchr2.codec import Codec
@@ -27,19 +28,20 @@ def said():
             yield from (f"{hop['subject']} {hop['keyword']}" for hop in row["metadata"]["hops"])
 
 
-def test_every_word_of_the_world_is_one_token(codec):
+def test_every_word_of_the_world_but_a_year_is_one_token(codec):
     words = {word.strip(".,?") for text in said() for word in text.split()}
     assert 250 < len(words) < 350
-    assert {word for word in words if len(codec.text(f" {word}")) != 1} == set()
+    several = {word for word in words if len(codec.text(f" {word}")) != 1}
+    assert {word for word in several if not word.isdigit()} == set()
 
 
 def test_the_vocabulary_is_as_small_as_that_allows(codec):
     assert len(codec.tokenizer) < 1000
 
 
-def test_tags_and_single_digits_are_one_token(codec):
+def test_tags_are_one_token_and_so_is_every_digit(codec):
     assert {len(codec.template(tag)) for tag in ALL_TAGS} == {1}
-    assert {len(codec.template(f" {digit}")) for digit in range(10)} == {1}
+    assert {len(codec.template(str(digit))) for digit in range(10)} == {1}
 
 
 def test_the_folder_is_an_ordinary_tokenizer_with_a_manifest(codec):
@@ -89,3 +91,16 @@ def test_a_folder_without_a_tokenizer_is_an_error(tmp_path):
 def test_a_missing_folder_is_not_taken_for_a_hub_id(tmp_path):
     with pytest.raises(ArtifactError, match="no such folder"):
         Codec.load(tmp_path / "tokenizer")
+
+
+def test_beside_a_qwen2_model_transformers_reads_the_same_ids(tmp_path):
+    """It puts its own splitting in place of that of a tokenizer beside such a model."""
+    beside = tmp_path / "model"
+    shutil.copytree(tokenizer(), beside)
+    Qwen2Config(hidden_size=8, num_attention_heads=1).save_pretrained(beside)
+    text = " Kelmar Dovrin was released in 1963.\nStep 2: <search> it's (new)\n\n 0"
+    alone = Codec.load(tokenizer())
+    assert Codec.load(beside).template(text) == alone.template(text)
+    assert Codec.load(beside).text(text) == alone.text(text)
+    encoded = AutoTokenizer.from_pretrained(beside).encode(text, add_special_tokens=False)
+    assert tuple(encoded) == alone.template(text)
