@@ -53,6 +53,12 @@ def test_show_sets_draft_and_repair_side_by_side(results, capsys):
     assert line.split("|")[0].strip() == "<answer> x </answer>"
 
 
+def test_show_lets_no_text_steer_the_terminal():
+    row = revised(prediction("q", "nq", True, "search"), "Ada Lind")
+    row["drafts"][0][1]["text"] = row["question"] = "\x1b[2J\x07"
+    assert not set("\x1b\x07") & set("".join(show.page(row, 80)))
+
+
 def test_show_tells_two_revisions_and_an_acceptance_in_order():
     row = revised(prediction("q", "nq", True, "search"), "Ada Lind")
     row["drafts"].append(row["drafts"][0])

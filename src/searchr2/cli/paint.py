@@ -19,10 +19,14 @@ CONTROL = {"\n": "\n", "\t": " "}
 def paint(who: str, text: str) -> str:
     """``text`` under its author's name; in colour on a terminal."""
     label = f"{who:>8}  "
-    lines = "".join(
+    return colour(who, label + printable(text).replace("\n", "\n" + " " * len(label)))
+
+
+def printable(text: str) -> str:
+    """``text`` without what could steer the terminal."""
+    return "".join(
         c if c.isprintable() else CONTROL.get(c, "\N{REPLACEMENT CHARACTER}") for c in text
     )
-    return colour(who, label + lines.replace("\n", "\n" + " " * len(label)))
 
 
 def colour(who: str, text: str) -> str:

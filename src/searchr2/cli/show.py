@@ -17,7 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from searchr2.cli.paint import colour, paint
+from searchr2.cli.paint import colour, paint, printable
 
 Said = tuple[str, str]
 """(who, what)"""
@@ -112,5 +112,5 @@ def side_by_side(left: Iterable[Said], right: Iterable[Said], width: int) -> Ite
 
 def wrapped(said: Iterable[Said], column: int) -> Iterator[Said]:
     for who, text in said:
-        for line in text.splitlines():
+        for line in printable(text).splitlines():
             yield from ((who, part) for part in textwrap.wrap(line, column) or [""])
