@@ -1,0 +1,184 @@
+"""Eight towns in two countries, a model that learns them in seconds, and stages as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from searchr2.files import read_json, read_jsonl, write_json, write_jsonl
+
+TOWNS = ("arvane", "corvin", "dovlan", "quinbek", "norwyn", "paszar", "kelnok", "tamsul")
+COUNTRIES = ("ostra", "belmar")
+STEPS = 6
+PATIENCE = 120
+"""Seconds a stage may take on a busy machine."""
+LIMITS = {"max_turn_tokens": 30, "max_document_tokens": 12, "max_context_tokens": 300}
+MODEL = {"hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 2, "kv_heads": 2}
+BASE = {
+    "steps": 60,
+    "copying_steps": 0,
+    "reading_steps": 0,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "checkpoint_every": 15,
+    "refiner_share": 0.3,
+    "rag_share": 0.0,
+    "direct_share": 0.0,
+    "full_query": 0.7,
+}
+GRPO = {
+    "steps": STEPS,
+    "prompts_per_step": 4,
+    "group_size": 4,
+    "validate_every": 2,
+    "checkpoint_every": 2,
+}
+
+
+class Stages:
+    """A results folder with an index and a tokenizer, and the stages that go on from there."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+        write_jsonl(self.questions, (question(town) for town in TOWNS))
+        write_jsonl(
+            results / "demonstrations.jsonl",
+            (question(town) | {"id": f"{town}-{n}"} for n in range(8) for town in TOWNS),
+        )
+        write_jsonl(
+            results / "corpus.jsonl",
+            ({"id": town, "contents": f'"{town}"\n{fact(town)}'} for town in TOWNS),
+        )
+        write_json(
+            results / "base.json",
+            {"base": BASE, "model": MODEL | {"backbone": "tiny"}, "rollout": LIMITS},
+        )
+        self.write_run(results / "train.json")
+        self.run("index", "--corpus", results / "corpus.jsonl", "--out", self.index)
+        texts = ["--texts", results / "demonstrations.jsonl", "--vocab-size", 600]
+        corpus = ["--corpus", results / "corpus.jsonl"]
+        self.run("tokenizer", *corpus, *texts, "--out", results / "tokenizer")
+
+    @property
+    def index(self) -> Path:
+        return self.results / "index" / "task"
+
+    @property
+    def questions(self) -> Path:
+        return self.results / "questions" / "nq.jsonl"
+
+    def write_run(self, path: Path, **paths: str) -> None:
+        """A resolved run, reading what stands here save where ``paths`` says otherwise."""
+        usual = {"model": str(self.results / "base"), "index": str(self.index)}
+        asked = {"train": [str(self.questions)], "validation": [str(self.questions)]}
+        about = {"run": "search-r2", "seed": 1, "backbone": "tiny"}
+        limits = {"rollout": LIMITS | {"max_turns": 3}, "grpo": GRPO}
+        write_json(path, {**about, **limits, "paths": usual | asked | paths})
+
+    def base(self, out: Path) -> list[str]:
+        """The command of the base stage."""
+        results = self.results
+        inputs = ["--tokenizer", results / "tokenizer", "--index", self.index]
+        inputs += ["--demonstrations", results / "demonstrations.jsonl"]
+        return command("base", "--config", results / "base.json", *inputs, "--out", out)
+
+    def train(self, out: Path) -> list[str]:
+        """The command of a training run."""
+        return command("train", "--config", self.results / "train.json", "--out", out)
+
+    def evaluate(self, checkpoint: Path, out: Path) -> list[str]:
+        """The command of an evaluation."""
+        inputs = ["--checkpoint", checkpoint, "--index", self.index, "--questions", self.questions]
+        return command("evaluate", "--method", "search", *inputs, "--out", out)
+
+    def run(self, *arguments: Any) -> None:
+        """Run a stage to its end."""
+        finish(command(*arguments))
+
+
+def question(town: str) -> dict[str, Any]:
+    """A row of a question about a town. Lower case, so that the base stage deals no other names."""
+    country = COUNTRIES[TOWNS.index(town) % 2]
+    hop = {"title": town, "subject": town, "keyword": "located", "value": country}
+    return {
+        "id": town,
+        "dataset": "nq",
+        "question": f"Where is {town}?",
+        "golden_answers": [country],
+        "metadata": {
+            "supporting_titles": [town],
+            "hops": [hop | {"fact": fact(town)}],
+            "final": {"kind": "chain", "over": [0]},
+        },
+    }
+
+
+def fact(town: str) -> str:
+    return f"{town} is located in {COUNTRIES[TOWNS.index(town) % 2]}."
+
+
+def command(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "searchr2.cli.main", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """One thread: the bytes of a result hold for one number of threads."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+def finish(arguments: Sequence[str], status: int = 0) -> str:
+    """Run a command to its end, which has this exit status; what it said on stderr."""
+    done = subprocess.run(
+        arguments, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == status, done.stderr
+    return done.stderr
+
+
+def kill(arguments: Sequence[str], moment: Callable[[], object], delay: float = 0.0) -> None:
+    """Start a command and end it by SIGKILL, so many seconds after ``moment`` has come."""
+    with subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + PATIENCE
+        while not moment() and process.poll() is None:
+            assert time.monotonic() < deadline, "the moment to kill it never came"
+            time.sleep(0.0005)
+        time.sleep(delay)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL, "it had ended before it could be killed"
+
+
+def logged(record: Path) -> int:
+    """The last step in a run's ledger, 0 before there is one."""
+    ledger = record / "state" / "metrics.jsonl"
+    lines = ledger.read_bytes().split(b"\n")[:-1] if ledger.exists() else []
+    return max((json.loads(line)["step"] for line in lines), default=0)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its place in it."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def metrics(record: Path) -> dict[int, dict[str, float]]:
+    """Step -> metrics of a finished run, without those that measure time."""
+    found: dict[int, dict[str, float]] = {}
+    for _, line in read_jsonl(record / "metrics.jsonl"):
+        timeless = {k: v for k, v in line["metrics"].items() if not k.startswith("time/")}
+        found.setdefault(line["step"], {}).update(timeless)
+    return found
+
+
+def statuses(record: Path) -> list[str]:
+    """How each attempt at a run ended."""
+    return [attempt["status"] for attempt in read_json(record / "run.json")["attempts"]]

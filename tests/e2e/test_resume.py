@@ -1,0 +1,83 @@
+"""Killed at any moment and started again, a stage ends with the bytes it would have ended with."""
+
+from __future__ import annotations
+
+import random
+import shutil
+
+import pytest
+
+from tests.e2e.stages import STEPS, files, finish, kill, logged, metrics, statuses
+
+pytestmark = pytest.mark.e2e
+STEP_SECONDS = 0.2
+"""About what a step takes; a kill comes somewhere within one."""
+
+
+def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
+    stages, base, trained, evaluated
+):
+    rng = random.Random(20260203)
+    record = stages.results / "train-killed" / "search-r2" / "seed1"
+    command = stages.train(record)
+
+    def saving():
+        return list(record.glob("state/step-*.tmp"))
+
+    def exporting():
+        return (record / "model.tmp").exists()
+
+    def past(step):
+        return lambda: logged(record) >= step
+
+    kill(command, saving)
+    kill(command, past(rng.randint(2, 3)), rng.uniform(0, STEP_SECONDS))
+    kill(command, past(rng.randint(4, STEPS - 1)), rng.uniform(0, STEP_SECONDS))
+    kill(command, exporting)
+    finish(command)
+
+    assert len(statuses(record)) == 5
+    assert statuses(record)[:3] == ["killed"] * 3
+    assert not list(record.glob("state/step-*.tmp"))
+    assert files(record / "model") == files(trained / "model")
+    assert (record / "manifest.json").read_bytes() == (trained / "manifest.json").read_bytes()
+    assert metrics(record) == metrics(trained)
+    assert sorted(metrics(trained)) == list(range(STEPS + 1))
+
+    again = stages.results / "evaluate-killed" / "search-r2" / "seed1"
+    evaluate = stages.evaluate(record, again)
+    kill(evaluate, (again / "run.json").exists, rng.uniform(0, 0.5))
+    finish(evaluate)
+    for name in ("predictions.jsonl", "metrics.json"):
+        assert (again / name).read_bytes() == (evaluated / name).read_bytes()
+
+
+def test_the_training_did_learn_something_that_could_have_differed(base, trained):
+    """Otherwise equal bytes would prove nothing."""
+    weights = "model/model.safetensors"
+    assert (trained / weights).read_bytes() != (base / weights).read_bytes()
+    steps = [step for number, step in metrics(trained).items() if number]
+    for name in ("policy/grad_norm", "rollout/searches", "refiner/revised", "reward/std"):
+        assert max(step[name] for step in steps) > 0
+
+
+def test_a_killed_base_stage_ends_with_the_same_bytes(stages, base):
+    record = stages.results / "base-killed"
+    step = random.Random(7).randint(20, 50)
+    kill(stages.base(record), lambda: logged(record) >= step)
+    finish(stages.base(record))
+    assert statuses(record) == ["killed", "finished"]
+    assert files(record / "model") == files(base / "model")
+    assert metrics(record) == metrics(base)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(stages, trained):
+    record = stages.results / "train-damaged" / "search-r2" / "seed1"
+    shutil.copytree(trained, record)
+    (record / "manifest.json").unlink()
+    damaged = next((record / f"state/step-{STEPS:06d}").rglob("*.pt"))
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    said = finish(stages.train(record))
+    assert f"{damaged}: does not match" in said
+    assert files(record / "model") == files(trained / "model")
+    assert metrics(record) == metrics(trained)
