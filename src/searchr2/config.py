@@ -121,11 +121,11 @@ class Base(Section):
     weight_decay: float = Field(0.1, ge=0)
     adam_beta2: float = Field(0.99, ge=0, lt=1)
     checkpoint_every: int = Field(200, ge=1)
-    refiner_share: float = Field(0.2, ge=0, le=1)
+    refiner_share: float = Field(0.15, ge=0, le=1)
     """Share of demonstrations that show the Meta-Refiner's role."""
     rag_share: float = Field(0.15, ge=0, le=1)
     """Share that answer from passages found with the question itself."""
-    direct_share: float = Field(0.08, ge=0, le=1)
+    direct_share: float = Field(0.05, ge=0, le=1)
     """Share that answer from the weights; what remains shows the Actor's role."""
     full_query: float = Field(0.3, ge=0, le=1)
     """How often a demonstrated query is as good as it can be: the head-room of GRPO."""

@@ -28,6 +28,8 @@ RUN = 24
 """Names in a run that is said twice."""
 FACTS = 6
 """Facts in a reading drill, about as many as three passages hold."""
+VERDICT_WEIGHT = 16.0
+"""How often a verdict counts, being one word beside the dozens of other demonstrations."""
 
 
 class Curriculum:
@@ -48,7 +50,8 @@ class Curriculum:
         self.hops = {hop["fact"]: hop for q in questions for hop in q.metadata["hops"]}
         self.facts = sorted(self.hops)
         self.names = name_ids(prompts, questions)
-        by_length = sorted((imitation(spans) for spans in demonstrations), key=lambda r: len(r.ids))
+        rows = [imitation(spans, weight(spans)) for spans in demonstrations]
+        by_length = sorted(rows, key=lambda row: len(row.ids))
         size = settings.batch_size
         self.buckets = [by_length[i : i + size] for i in range(0, len(by_length), size)]
 
@@ -89,6 +92,11 @@ class Curriculum:
         dealt = dict(zip(self.names, rng.permutation(self.names).tolist(), strict=True))
         ids = tuple(dealt.get(token, token) for token in row.ids)
         return Row(ids, row.mask, row.logprobs, row.advantage, row.author)
+
+
+def weight(spans: Sequence[Span]) -> float:
+    """How often each trained token of a demonstration counts."""
+    return VERDICT_WEIGHT if spans[-1].author == Author.REFINER else 1.0
 
 
 def name_ids(prompts: PromptBook, questions: Sequence[Question]) -> list[int]:

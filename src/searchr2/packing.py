@@ -61,11 +61,14 @@ def flatten(trace: Trace, advantage: float, joint: bool) -> Iterator[Row]:
             yield _row((verdict.prompt, verdict.decision), advantage, Author.REFINER)
 
 
-def imitation(spans: Sequence[Span]) -> Row:
-    """A demonstration as a row for supervised training: loss on what the policy's roles wrote."""
+def imitation(spans: Sequence[Span], weight: float = 1.0) -> Row:
+    """A demonstration as a row for supervised training: loss on what the policy's roles wrote.
+
+    ``weight`` stands in the advantage's place: how often each of its tokens counts.
+    """
     ids = tuple(token for span in spans for token in span.ids)
     mask = tuple(span.author in _TRAINED for span in spans for _ in span.ids)
-    return Row(ids, mask, (0.0,) * len(ids), 1.0, spans[-1].author)
+    return Row(ids, mask, (0.0,) * len(ids), weight, spans[-1].author)
 
 
 def _row(spans: Iterable[Span], advantage: float, author: Author) -> Row:

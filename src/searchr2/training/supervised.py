@@ -59,12 +59,10 @@ def imitate(
 
 
 def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Tensor:
-    """Mean over rows of the mean -log p (nats) of their loss tokens.
-
-    Every row weighs the same: a verdict is one token, and would drown among the others' words.
-    """
+    """Mean -log p (nats) over the loss tokens, each counted as often as its row's weight says."""
     logp_BT, _ = token_logprobs(model, batch)
-    return -(logp_BT.sum(1) / batch.loss_BT.sum(1)).mean()
+    weight_BT = batch.loss_BT * batch.advantage_B[:, None]
+    return -(logp_BT * weight_BT).sum() / weight_BT.sum()
 
 
 def learning_rate(settings: Base, step: int) -> float:
