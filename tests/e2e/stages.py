@@ -22,16 +22,17 @@ PATIENCE = 120
 LIMITS = {"max_turn_tokens": 30, "max_document_tokens": 12, "max_context_tokens": 300}
 MODEL = {"hidden_size": 32, "intermediate_size": 64, "layers": 1, "heads": 2, "kv_heads": 2}
 BASE = {
-    "steps": 60,
+    "steps": 150,
     "copying_steps": 0,
     "reading_steps": 0,
     "batch_size": 8,
     "learning_rate": 0.01,
-    "checkpoint_every": 15,
+    "weight_decay": 0.0,
+    "checkpoint_every": 30,
     "refiner_share": 0.3,
     "rag_share": 0.0,
     "direct_share": 0.0,
-    "full_query": 0.7,
+    "full_query": 0.8,
 }
 GRPO = {
     "steps": STEPS,
@@ -40,6 +41,7 @@ GRPO = {
     "validate_every": 2,
     "checkpoint_every": 2,
 }
+ALWAYS_CUTS = {"margin": -100.0}
 
 
 class Stages:
@@ -79,8 +81,8 @@ class Stages:
         usual = {"model": str(self.results / "base"), "index": str(self.index)}
         asked = {"train": [str(self.questions)], "validation": [str(self.questions)]}
         about = {"run": "search-r2", "seed": 1, "backbone": "tiny"}
-        limits = {"rollout": LIMITS | {"max_turns": 3}, "grpo": GRPO}
-        write_json(path, {**about, **limits, "paths": usual | asked | paths})
+        method = {"rollout": LIMITS | {"max_turns": 3}, "grpo": GRPO, "refiner": ALWAYS_CUTS}
+        write_json(path, {**about, **method, "paths": usual | asked | paths})
 
     def base(self, out: Path) -> list[str]:
         """The command of the base stage."""

@@ -41,6 +41,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
     assert not list(record.glob("state/step-*.tmp"))
     assert files(record / "model") == files(trained / "model")
     assert (record / "manifest.json").read_bytes() == (trained / "manifest.json").read_bytes()
+    assert files(record / "rollouts") == files(trained / "rollouts")
     assert metrics(record) == metrics(trained)
     assert sorted(metrics(trained)) == list(range(STEPS + 1))
 
@@ -63,7 +64,7 @@ def test_the_training_did_learn_something_that_could_have_differed(base, trained
 
 def test_a_killed_base_stage_ends_with_the_same_bytes(stages, base):
     record = stages.results / "base-killed"
-    step = random.Random(7).randint(20, 50)
+    step = random.Random(7).randint(40, 120)
     kill(stages.base(record), lambda: logged(record) >= step)
     finish(stages.base(record))
     assert statuses(record) == ["killed", "finished"]
