@@ -30,7 +30,7 @@ class Section(BaseModel):
 class World(Section):
     """The generated world ("mini"): a small encyclopedia, and questions as the seven sets ask."""
 
-    seed: int = 7
+    seed: int = 8
     """Everything in the world is a function of this number."""
     works: int = Field(420, ge=40, le=10_000)
     """Films, novels and songs; people, cities and countries scale with them."""

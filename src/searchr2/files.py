@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST = "manifest.json"
+PROVENANCE = "provenance.json"
 
 
 class UserError(Exception):
@@ -93,11 +94,14 @@ def digest(value: Any) -> str:
 
 def write_manifest(folder: Path, about: dict[str, Any], below: str = ".") -> None:
     """Record size and sha256 of every file under ``folder / below`` beside ``about``, in
-    ``folder / "manifest.json"``, which a digest of its own seals."""
+    ``folder / "manifest.json"``, which a digest of its own seals.
+
+    The provenance is left out: it is written last, and tells of the manifest.
+    """
     files = {
         str(path.relative_to(folder)): {"size": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted((folder / below).rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path.name not in (MANIFEST, PROVENANCE)
     }
     sealed = {**about, "files": files}
     write_json(folder / MANIFEST, {**sealed, "digest": digest(sealed)})

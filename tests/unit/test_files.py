@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from searchr2.files import (
     MANIFEST,
+    PROVENANCE,
     ArtifactError,
     DataError,
     digest,
@@ -190,3 +191,11 @@ def test_nobody_else_can_be_writing_under_the_same_name_aside(tmp_path):
     write_text(tmp_path / f".c.txt.{os.getpid() + 1}.tmp", "another process, dead half-way")
     write_text(tmp_path / "c.txt", json.dumps(1))
     assert (tmp_path / "c.txt").read_text() == "1"
+
+
+def test_a_manifest_leaves_the_provenance_out_so_that_making_a_folder_again_holds(tmp_path):
+    (tmp_path / "weights").write_text("w")
+    (tmp_path / PROVENANCE).write_text("of the first time")
+    write_manifest(tmp_path, {})
+    (tmp_path / PROVENANCE).write_text("of the second time")
+    assert list(verify_manifest(tmp_path, "")["files"]) == ["weights"]

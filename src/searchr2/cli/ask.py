@@ -4,7 +4,7 @@ With --refine the Meta-Refiner judges the draft as well: you see its verdict, wh
 repair.
 
 examples:
-  searchr2 ask "Who is the mayor of the birthplace of Gordor Sarved?" --run search-r2
+  searchr2 ask "What company is the employer of the star of the film Tamkas Gorlan?" --run search-r2
   searchr2 ask "..." --checkpoint results/train/search-r2/seed1 --index results/index/task --refine
 """
 

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from searchr2.files import (
     MANIFEST,
+    PROVENANCE,
     ArtifactError,
     DataError,
     verify_manifest,
@@ -41,7 +42,6 @@ logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG o
 HASH_LIMIT = 1 << 30
 """Bytes up to which opening an index verifies sha256; above it, sizes alone."""
 _PASSAGES, _OFFSETS = "passages.jsonl", "offsets.npy"
-_PROVENANCE = "provenance.json"  # which the index command writes beside the manifest
 
 
 def build(
@@ -73,7 +73,7 @@ def _refuse_strangers(folder: Path) -> None:
     """A rebuilt index replaces its folder, so the folder must hold nothing else."""
     if not folder.exists():
         return
-    known = {_PASSAGES, _OFFSETS, MANIFEST, _PROVENANCE}
+    known = {_PASSAGES, _OFFSETS, MANIFEST, PROVENANCE}
     for path in folder.iterdir() if folder.is_dir() else [folder]:
         if path.name not in known and not path.name.endswith((".index.npy", ".index.json")):
             raise DataError(f"{path}: not part of an index; give --out a folder of its own")

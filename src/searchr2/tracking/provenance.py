@@ -14,10 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import MANIFEST, digest, sha256, write_json
+from searchr2.files import MANIFEST, PROVENANCE, digest, sha256, write_json
 from searchr2.tracking.ledger import now
 
-PROVENANCE = "provenance.json"
 PACKAGES = ("bm25s", "deepspeed", "mlflow", "numpy", "tokenizers", "torch", "transformers")
 Inputs = dict[str, dict[str, str | None]]
 """Name of an input -> its ``path`` and its ``digest`` (``None``: it was not there)."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import MANIFEST, ArtifactError, read_json, verify_manifest
-from searchr2.tracking.provenance import PROVENANCE, code, content_digest
+from searchr2.files import MANIFEST, PROVENANCE, ArtifactError, read_json, verify_manifest
+from searchr2.tracking.provenance import code, content_digest
 
 
 @dataclass(frozen=True)
