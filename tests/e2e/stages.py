@@ -156,6 +156,14 @@ def kill(arguments: Sequence[str], moment: Callable[[], object], delay: float = 
     assert process.returncode == -signal.SIGKILL, "it had ended before it could be killed"
 
 
+def made(path: Path) -> int | None:
+    """When a folder was made or last changed, ``None`` where it is not."""
+    try:
+        return path.stat().st_ctime_ns
+    except FileNotFoundError:
+        return None
+
+
 def logged(record: Path) -> int:
     """The last step in a run's ledger, 0 before there is one."""
     ledger = record / "state" / "metrics.jsonl"
