@@ -56,7 +56,7 @@ CHANGES = {
     "model: {vocab_size: 999}": {"tokenizer"} | LEARNT,
     "retrieval: {k1: 0.9}": {"index_world", "index_task", "retrieval"} | LEARNT,
     "data: {max_questions: 5}": {"data", "index_task", "retrieval"} | ROWS | TRAINED | TABLES,
-    "world: {seed: 8}":
+    "world: {seed: 9}":
         {"world", "data", "tokenizer", "index_world", "index_task", "retrieval"} | LEARNT,
     "seeds: [1, 2]": TRAINED | TABLES,
 }  # fmt: skip
