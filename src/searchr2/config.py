@@ -351,7 +351,6 @@ class BaseConfig(Section):
 class EvaluateConfig(Section):
     """``searchr2 evaluate --config`` and ``searchr2 ask``: the sections they read."""
 
-    label: str = ""
     backbone: str = ""
     checkpoint: str = ""
     """Name of the evaluated checkpoint in the record, e.g. ``train/search-r2/seed1``."""
