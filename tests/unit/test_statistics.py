@@ -5,15 +5,21 @@ import time
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from searchr2.randomness import generator
 from searchr2.statistics import (
     Interval,
     bootstrap,
+    holm,
     macro_average,
     mcnemar,
+    mcnemar_by_set,
     paired_bootstrap,
+    resampled_averages,
     seed_deviation,
+    wilson,
+    wilson_of,
 )
 
 
@@ -125,3 +131,54 @@ def test_two_thousand_resamples_of_700_questions_take_well_under_a_second():
     began = time.perf_counter()
     bootstrap(samples, 2000)
     assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize(("right", "questions"), [(50, 100), (0, 100), (10, 10), (3, 7), (58, 125)])
+def test_the_interval_of_one_set_is_wilsons(right, questions):
+    interval = wilson([1] * right + [0] * (questions - right))
+    expected = binomtest(right, questions).proportion_ci(method="wilson")
+    assert interval.value == right / questions
+    assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-7)
+
+
+def test_bamboogles_125_questions_have_an_interval_of_about_9_points_on_either_side():
+    interval = wilson_of(0.462, 125)
+    assert (interval.high - interval.low) / 2 == pytest.approx(0.086, abs=0.0005)
+
+
+def test_seeds_make_the_interval_of_a_set_no_narrower_than_one_seed_with_their_mean():
+    assert wilson([half(50), half(50)]) == wilson(half(50))
+    assert wilson([half(50), 1 - half(50)]) == wilson(half(50))
+
+
+def test_holm_steps_down_as_by_hand():
+    # sorted 0.01 0.02 0.03 0.04, times 4 3 2 1: 0.04 0.06 0.06 0.04, and none below the one before
+    p = {"a": 0.03, "b": 0.01, "c": 0.04, "d": 0.02}
+    assert holm(p) == pytest.approx({"a": 0.06, "b": 0.04, "c": 0.06, "d": 0.06})
+    assert list(holm(p)) == list(p)
+
+
+def test_holm_of_ten_p_values_by_hand():
+    # of Benjamini and Hochberg (1995); times 10 down to 1, from the sixth on held up by the sixth
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
+    adjusted = [0.001, 0.0036, 0.0152, 0.0665, 0.1206, 0.139, 0.139, 0.139, 0.139, 0.324]
+    assert list(holm(dict(enumerate(p))).values()) == pytest.approx(adjusted)
+
+
+def test_holm_never_exceeds_one_and_leaves_a_single_test_alone():
+    assert holm({"a": 0.6, "b": 0.7}) == {"a": 1.0, "b": 1.0}
+    assert holm({"a": 0.03}) == {"a": 0.03}
+    assert holm({}) == {}
+
+
+def test_sets_are_tested_one_by_one_and_corrected_together():
+    right, wrong = [1] * 6, [0] * 6
+    a, b = {"x": right, "y": right, "z": right}, {"x": wrong, "y": right, "z": [0, *right[1:]]}
+    # alone: x 2/64, y 1, z 1; the smallest is multiplied by three
+    assert mcnemar_by_set(a, b) == pytest.approx({"x": 3 * 2 / 64, "y": 1.0, "z": 1.0})
+
+
+def test_a_resample_draws_the_same_questions_for_every_method():
+    a = half(60)
+    averages = resampled_averages({"s": a}, 50) + resampled_averages({"s": 1 - a}, 50)
+    assert averages == pytest.approx(np.ones(50))
