@@ -7,10 +7,11 @@ The JSON schema that the workflow checks a config against is generated from thes
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from searchr2.files import UserError
 
@@ -231,10 +232,23 @@ class Tracking(Section):
 
     enabled: bool = True
     uri: str | None = None
-    """A tracking server; ``None`` is a sqlite store in the results folder."""
+    """A tracking server; ``None`` is a sqlite store in the results folder.
+
+    User name and password are read from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+    """
     experiment: str = "search-r2"
     traces: int = Field(2, ge=0)
     """Trajectories shown in MLflow of each set and of each kind of outcome; files hold them all."""
+
+    @field_validator("uri")
+    @classmethod
+    def _no_secret(cls, uri: str | None) -> str | None:
+        if re.search("://[^/].*@", uri or ""):
+            raise ValueError(
+                "a user name or password here would be kept with the results; leave it out and set"
+                " the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return uri
 
 
 METHODS = ("direct", "rag", "search")

@@ -46,6 +46,7 @@ WRONG = {
     "rows: {q: {label: Q, method: serch}}": "config: rows.q.method: 'serch' is not one of",
     "rows: {q: {label: Q, method: rag, checkpoint: r3}}": "rows.q.checkpoint: 'r3' is not in runs",
     "compare: [[rag, search-r3]]": "config: compare: 'search-r3' is not in rows",
+    "tracking: {uri: 'https://me:hush@host'}": "config: tracking.uri: a user name or password",
 }
 
 
@@ -55,6 +56,7 @@ def test_a_wrong_setting_is_named_with_its_place_before_any_work(project, line, 
     status, output = project.snakemake("--cores", "1", "--configfile", "mine.yaml")
     assert status == 1
     assert message in output
+    assert "hush" not in output
     assert not (project.folder / "results").exists()
     assert project.calls() == []
 

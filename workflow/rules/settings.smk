@@ -46,6 +46,11 @@ def check(config):
             if (of := row.get("checkpoint", "base")) not in {"base", *runs}:
                 wrong.append(f"rows.{name}.checkpoint: {of!r} is not in runs")
         wrong += [f"compare: {name!r} is not in rows" for name in sorted(compared - set(rows))]
+        if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
+            wrong.append(
+                "tracking.uri: a user name or password here would be kept with the results; leave it"
+                " out and set the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
     if wrong:
         raise WorkflowError("\n".join(f"config: {line}" for line in wrong))
 
