@@ -44,7 +44,7 @@ def imitate(
         if (step + 1) % LOG_EVERY == 0:
             tracker.log(
                 {
-                    "loss/nats_per_token": value,
+                    "loss/weighted_nats_per_token": value,
                     "policy/grad_norm": norm,
                     "policy/learning_rate": rate,
                     "time/tokens_per_second": speed,
