@@ -8,7 +8,7 @@ whole context, has a token limit of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from searchr2.config import Rollout
 from searchr2.ports import Completion, Generate, Procedure, Search
@@ -19,8 +19,13 @@ from searchr2.trajectory import Author, Collection, Span, Step, Trajectory
 
 @dataclass(frozen=True)
 class Actor:
-    """pi_l: continues a trajectory until it answers, falls silent, or turns or context run out."""
+    """pi_l: continues a trajectory until it answers, falls silent, or turns or context run out.
 
+    Baselines that search differ in what ends a turn (``stops``), how a turn is read (``read``) and
+    what a search shows them (``observe``).
+    """
+
+    stops: ClassVar[tuple[str, ...]] = STOPS
     prompts: PromptBook
     limits: Rollout
     temperature: float
@@ -43,19 +48,27 @@ class Actor:
                 break
         return trajectory
 
+    def read(self, text: str) -> Action:
+        """The action of a turn."""
+        return parse(text)
+
+    def observe(
+        self, trajectory: Trajectory, query: str, documents: Collection, key: tuple[int, ...]
+    ) -> Procedure[Span]:
+        """What a search shows: its passages. ``trajectory`` is that before the search."""
+        yield from ()
+        return self.prompts.observation(documents, self.limits.max_document_tokens)
+
     def _turn(self, trajectory: Trajectory, room: int, key: tuple[int, ...]) -> Procedure[Step]:
         budget = min(self.limits.max_turn_tokens, room)
-        request = Generate(trajectory.ids, budget, STOPS, self.temperature, key)
+        request = Generate(trajectory.ids, budget, self.stops, self.temperature, key)
         completion = cast(Completion, (yield request))
         span = Span(Author.ACTOR, completion.ids, completion.logprobs)
         text = self.prompts.codec.decode(completion.ids)
-        action = parse(text)
+        action = self.read(text)
         last = len(trajectory.steps) + 1 == self.limits.max_turns
-        if action.kind == "search" and not last:
-            return (yield from self._search(span, text, action))
-        return Step(span, text, answer=action.content if action.kind == "answer" else None)
-
-    def _search(self, span: Span, text: str, action: Action) -> Procedure[Step]:
+        if action.kind != "search" or last:
+            return Step(span, text, answer=action.content if action.kind == "answer" else None)
         documents = cast(Collection, (yield Search(action.content)))
-        observation = self.prompts.observation(documents, self.limits.max_document_tokens)
+        observation = yield from self.observe(trajectory, action.content, documents, key)
         return Step(span, text, action.content, documents, observation)

@@ -1,8 +1,9 @@
 """How each method answers a question, as short procedures on the one driver.
 
-Direct Inference answers from the weights; RAG reads the passages found with the question itself;
-Search-R1 and Search-R2 both are the Actor (Algorithm 2), with the Meta-Refiner only where it is
-asked for.
+Direct Inference and CoT answer from the weights; RAG reads the passages found with the question
+itself; IRCoT searches by each sentence it thinks, Search-o1 by queries of its own, condensing what
+was found before it goes on. Search-R1 and Search-R2 both are the Actor (Algorithm 2), with the
+Meta-Refiner only where it is asked for. Where the papers are silent: docs/replication.md.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ from typing import cast
 
 from searchr2.actor import Actor
 from searchr2.config import Method, Refiner
-from searchr2.ports import Procedure, Search
+from searchr2.ports import Completion, Generate, Procedure, Search
 from searchr2.refiner import MetaRefiner
-from searchr2.trajectory import Collection, Question, Trace, Trajectory
+from searchr2.tags import ANSWER, Action, parse
+from searchr2.trajectory import Author, Collection, Question, Span, Trace, Trajectory
 
 
 @dataclass(frozen=True)
 class Answered:
-    """A trace, and the passages its prompt held (RAG)."""
+    """A trace, and the passages its prompt held (RAG, IRCoT)."""
 
     trace: Trace
     context: Collection = ()
@@ -28,19 +30,56 @@ class Answered:
 def respond(
     method: Method, actor: Actor, refiner: Refiner, question: Question, key: tuple[int, ...]
 ) -> Procedure[Answered]:
-    """Answer ``question`` by ``method``."""
-    prompts, limits = actor.prompts, actor.limits
-    if method == "direct":
-        return (yield from _single_turn(actor, Trajectory(prompts.direct(question.text)), (), key))
-    if method == "rag":
+    """Answer ``question`` by ``method``; the Meta-Refiner works on ``search`` alone."""
+    if method == "search":
+        return Answered((yield from MetaRefiner(actor, refiner).roll_out(question, key)))
+    prompts, longest = actor.prompts, actor.limits.max_document_tokens
+    found: Collection = ()
+    if method in ("rag", "ircot"):
         found = cast(Collection, (yield Search(question.text)))
-        prompt = prompts.rag(question.text, found, limits.max_document_tokens)
-        return (yield from _single_turn(actor, Trajectory(prompt), found, key))
-    return Answered((yield from MetaRefiner(actor, refiner).roll_out(question, key)))
+    if method == "direct":
+        answering, prompt = once(actor), prompts.direct(question.text)
+    elif method == "cot":
+        answering, prompt = once(actor), prompts.cot(question.text)
+    elif method == "rag":
+        answering, prompt = once(actor), prompts.rag(question.text, found, longest)
+    elif method == "ircot":
+        answering = Interleaving(prompts, actor.limits, actor.temperature)
+        prompt = prompts.ircot(question.text, found, longest)
+    else:
+        answering = Condensing(prompts, actor.limits, actor.temperature)
+        prompt = prompts.actor(question.text)
+    return Answered(Trace((yield from answering.roll_out(Trajectory(prompt), key))), found)
 
 
-def _single_turn(
-    actor: Actor, start: Trajectory, context: Collection, key: tuple[int, ...]
-) -> Procedure[Answered]:
-    once = Actor(actor.prompts, actor.limits.model_copy(update={"max_turns": 1}), actor.temperature)
-    return Answered(Trace((yield from once.roll_out(start, key))), context)
+def once(actor: Actor) -> Actor:
+    """The actor with a single turn, in which nothing is searched."""
+    limits = actor.limits.model_copy(update={"max_turns": 1})
+    return Actor(actor.prompts, limits, actor.temperature)
+
+
+class Interleaving(Actor):
+    """IRCoT (Trivedi et al., 2023): a turn is one sentence, and the sentence is the query."""
+
+    stops = ("\n", ANSWER[1])
+
+    def read(self, text: str) -> Action:
+        action, sentence = parse(text), text.strip()
+        if action.kind == "none" and sentence:
+            return Action("search", sentence)
+        return action
+
+
+class Condensing(Actor):
+    """Search-o1 (Li et al., 2025): what a search returns is condensed before it is reasoned on."""
+
+    def observe(
+        self, trajectory: Trajectory, query: str, documents: Collection, key: tuple[int, ...]
+    ) -> Procedure[Span]:
+        codec, limits = self.prompts.codec, self.limits
+        reasoning = codec.decode(trajectory.ids[len(trajectory.prompt.ids) :])
+        prompt = self.prompts.note(reasoning, query, documents, limits.max_document_tokens)
+        asked = Generate(prompt.ids, limits.max_turn_tokens, (), self.temperature, (*key, 0))
+        ids = cast(Completion, (yield asked)).ids
+        note = codec.decode(ids[:-1] if ids[-1:] == (codec.eos_id,) else ids)
+        return self.prompts.information(codec.text(" " + note.strip()))  # it repeats passages

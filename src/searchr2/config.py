@@ -49,11 +49,11 @@ class Data(Section):
     """Where passages and questions come from. All ``None``: the generated world."""
 
     corpus: str | None = None
-    """A JSONL file of passages, {"id", "contents": "\\"Title\\"\\ntext"}."""
+    """A file of passages, {"id", "contents": "\\"Title\\"\\ntext"} a line, or as docs/data.md has it."""
     questions: dict[Set, str] | None = None
-    """Evaluation set -> JSONL file in FlashRAG's format."""
+    """Evaluation set -> file of questions in one of the layouts of docs/data.md."""
     train: list[str] | None = None
-    """JSONL files whose union GRPO trains on.
+    """Files of questions whose union GRPO trains on.
 
     The last ``validation`` rows of their shuffle are held out.
     """
@@ -61,6 +61,9 @@ class Data(Section):
     """Rows held out of ``train`` for validation (files only; the world makes its own split)."""
     max_questions: int | None = Field(None, ge=1)
     """Evaluate only the first so many questions of each set."""
+    expect: Literal["paper"] | None = None
+    """``paper``: the files must hold the paper's questions, all seven sets and the training union,
+    in its numbers (``splits``); nothing is checked by default."""
 
     @model_validator(mode="after")
     def _whole(self) -> Data:
@@ -72,17 +75,59 @@ class Data(Section):
         return self
 
 
-class Retrieval(Section):
-    """The search engine (section 5.1: top 3)."""
+class Encoding(Section):
+    """How texts become vectors (kind ``dense``); the defaults are E5's conventions."""
 
-    kind: Literal["bm25"] = "bm25"
-    """Which retriever builds and answers the index."""
+    encoder: str | None = None
+    """A ``save_pretrained`` folder or hub id of a sentence encoder, as intfloat/e5-base-v2."""
+    query_prefix: str = "query: "
+    """Put before a query. BGE: a sentence of instruction; Contriever: nothing."""
+    passage_prefix: str = "passage: "
+    """Put before a passage. BGE, Contriever: nothing."""
+    pooling: Literal["mean", "cls", "pooler"] = "mean"
+    """The vector: mean over tokens (E5), the first token's (BGE), or the pooler's (DPR)."""
+    normalise: bool = True
+    """Divide by the L2 norm, so that the inner product is the cosine; DPR does not."""
+    query_tokens: int = Field(256, ge=8)
+    """Longer queries are cut."""
+    passage_tokens: int = Field(256, ge=8)
+    """Longer passages are cut; one of wiki-18 has about 150 tokens."""
+
+
+class Remote(Section):
+    """Where a retrieval server answers (kind ``http``), and how long to wait for it."""
+
+    urls: list[str] = []
+    """Addresses of servers with the same index, as http://127.0.0.1:8000/retrieve."""
+    timeout_s: float = Field(60, gt=0)
+    """Seconds a request may take."""
+    deadline_s: float = Field(600, gt=0)
+    """Seconds a search may take, with all that is tried again."""
+    retries: int = Field(5, ge=0)
+    """Times every address is tried again; pauses between grow to 15 seconds."""
+
+
+class Retrieval(Encoding, Remote):
+    """The search engine (section 5.1: E5 and its top 3)."""
+
+    kind: Literal["bm25", "dense", "http"] = "bm25"
+    """Which retriever builds and answers the index of the task."""
     k: int = Field(3, ge=1)
     """Passages a search returns."""
     k1: float = Field(1.5, ge=0)
     """BM25 term saturation."""
     b: float = Field(0.75, ge=0, le=1)
     """BM25 length normalisation."""
+    factory: str = "Flat"
+    """The index as FAISS's factory names it: Flat (exact), SQ8, HNSW64, IVF4096,PQ64."""
+    search_parameters: str = ""
+    """What FAISS is to search with: nprobe=32 (IVF), efSearch=128 (HNSW)."""
+
+    def encoding(self) -> Encoding:
+        return Encoding(**{name: getattr(self, name) for name in Encoding.model_fields})
+
+    def remote(self) -> Remote:
+        return Remote(**{name: getattr(self, name) for name in Remote.model_fields})
 
 
 class Model(Section):
@@ -90,6 +135,9 @@ class Model(Section):
 
     path: str | None = None
     """A ``save_pretrained`` folder or hub id to start from instead of the base stage."""
+    instruct: str | None = None
+    """The same of its instruct version; ``None`` is the base model after the instruction stage,
+    or ``path`` itself."""
     backbone: str = "qwen2-mini"
     """The name in the tables."""
     vocab_size: int = Field(1536, ge=300)
@@ -101,33 +149,43 @@ class Model(Section):
     max_positions: int = Field(4096, ge=128)
 
 
-class Base(Section):
-    """The base stage: next-token training on the world's demonstrations.
+class Updates(Section):
+    """Next-token training: how many updates, and how large."""
 
-    So that GRPO has a policy that knows the format, explores, and leaves room: it stands in for a
-    pretrained instruct model.
-    """
-
-    seed: int = 1
-    copying_steps: int = Field(150, ge=0)
-    """Updates on runs of names said twice, which come first: to copy at all."""
-    reading_steps: int = Field(1100, ge=0)
-    """Updates on reading drills, which come next: to copy what a query asks for."""
-    steps: int = Field(4400, ge=1)
-    """Updates in all; what the drills leave goes to demonstrations."""
-    batch_size: int = Field(8, ge=1)
+    steps: int = Field(300, ge=1)
+    """Updates in all."""
+    batch_size: int = Field(16, ge=1)
     """Sequences an update."""
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(5e-4, gt=0)
     warmup_ratio: float = Field(0.02, ge=0, le=1)
     weight_decay: float = Field(0.1, ge=0)
     adam_beta2: float = Field(0.99, ge=0, lt=1)
     checkpoint_every: int = Field(200, ge=1)
-    refiner_share: float = Field(0.15, ge=0, le=1)
-    """Share of demonstrations that show the Meta-Refiner's role."""
-    rag_share: float = Field(0.15, ge=0, le=1)
-    """Share that answer from passages found with the question itself."""
-    direct_share: float = Field(0.05, ge=0, le=1)
-    """Share that answer from the weights; what remains shows the Actor's role."""
+
+
+class Supervised(Updates):
+    """A run of kind ``sft`` or ``rejection``."""
+
+    samples: int = Field(5, ge=1)
+    """Rejection Sampling: rollouts of a prompt, of which the right ones are kept."""
+    prompts: int | None = Field(400, ge=1)
+    """Rejection Sampling: training prompts rolled out; ``None`` is all of them."""
+
+
+Role = Literal["search", "rag", "direct", "refiner", "cot", "ircot", "search-o1", "note"]
+"""What a demonstration shows: a method of answering, a verdict, or a note on what was found."""
+
+
+class Demonstrated(Updates):
+    """Next-token training on demonstrations that were searched for real in the generated world."""
+
+    seed: int = 1
+    copying_steps: int = Field(0, ge=0)
+    """Updates on runs of names said twice, which come first: to copy at all."""
+    reading_steps: int = Field(0, ge=0)
+    """Updates on reading drills, which come next: to copy what a query asks for."""
+    shares: dict[Role, float] = {}
+    """Role -> its share of the demonstrations; they sum to 1."""
     full_query: float = Field(0.3, ge=0, le=1)
     """How often a demonstrated query is as good as it can be: the head-room of GRPO."""
     partial_share: float = Field(0.8, ge=0, le=1)
@@ -135,10 +193,52 @@ class Base(Section):
     sound_share: float = Field(0.5, ge=0, le=1)
     """Refiner demonstrations that are to accept: both classes are common."""
 
-    def role_shares(self) -> dict[str, float]:
-        """The share of each role; the Actor's is what the others leave."""
-        others = {"refiner": self.refiner_share, "rag": self.rag_share, "direct": self.direct_share}
-        return {"search": max(0.0, 1 - sum(others.values())), **others}
+    @model_validator(mode="after")
+    def _all_of_it(self) -> Demonstrated:
+        if self.shares and abs(sum(self.shares.values()) - 1) > 1e-6:
+            raise ValueError(f"shares sum to {sum(self.shares.values()):g}, not to 1")
+        return self
+
+
+class Base(Demonstrated):
+    """The base stage: the small model from random weights, in place of a pretrained one.
+
+    So that GRPO has a policy that knows the format, explores, and leaves room.
+    """
+
+    steps: int = Field(4400, ge=1)
+    """Updates in all; what the drills leave goes to demonstrations."""
+    batch_size: int = Field(8, ge=1)
+    """Sequences an update."""
+    learning_rate: float = Field(2e-3, gt=0)
+    copying_steps: int = Field(150, ge=0)
+    """Updates on runs of names said twice, which come first: to copy at all."""
+    reading_steps: int = Field(1100, ge=0)
+    """Updates on reading drills, which come next: to copy what a query asks for."""
+    shares: dict[Role, float] = {
+        "search": 0.6,
+        "refiner": 0.15,
+        "rag": 0.15,
+        "direct": 0.05,
+        "cot": 0.05,
+    }
+    """Role -> its share of the demonstrations; they sum to 1."""
+
+
+class Instruct(Demonstrated):
+    """The instruction stage: the base model learns the prompts of the prompting methods."""
+
+    steps: int = Field(500, ge=1)
+    """Updates in all."""
+    shares: dict[Role, float] = {
+        "cot": 0.15,
+        "ircot": 0.3,
+        "search-o1": 0.2,
+        "note": 0.15,
+        "search": 0.15,
+        "rag": 0.05,
+    }
+    """Role -> its share of the demonstrations; they sum to 1."""
 
 
 class Prompts(Section):
@@ -187,6 +287,44 @@ class Reward(Section):
     """Multiply EM by 1 + density of useful evidence; off, the reward is EM."""
 
 
+class JudgeModel(Section):
+    """A language model that judges, greedily: in this process, or behind a server."""
+
+    kind: str
+    model: str | None = None
+    """``local``: a ``save_pretrained`` folder or hub id; ``http``: its name on the server."""
+    url: str | None = Field(None, pattern=r"^https?://[^@\s]+$")
+    """``http``: where an OpenAI-compatible API begins, as ``http://127.0.0.1:8000/v1``."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """``http``: the environment variable that holds the key, which itself is written nowhere."""
+    templates: str = "default"
+    """Name of a shipped set of prompts, or a folder with the same file names."""
+    chat: bool = True
+    """``local``: wrap the prompt as a user turn of the chat template (a server does so itself)."""
+    max_tokens: int = Field(3000, ge=1)
+    """Longest reply (Appendix K); one that is cut off there is no verdict."""
+    timeout: float = Field(120.0, gt=0)
+    """``http``: seconds until an attempt is given up."""
+    retries: int = Field(5, ge=0)
+    """``http``: further attempts, after pauses of 1, 2, 4 ... seconds, more or less."""
+    concurrency: int = Field(16, ge=1)
+    """Prompts that are read at the same time."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> JudgeModel:
+        needed = {"local": ("model",), "http": ("url", "model")}.get(self.kind, ())
+        if missing := [key for key in needed if not getattr(self, key)]:
+            raise ValueError(f"a judge of kind {self.kind} needs {' and '.join(missing)}")
+        return self
+
+
+class Judge(JudgeModel):
+    """Who counts the useful collections of the process reward (Appendix K)."""
+
+    kind: Literal["evidence", "local", "http"] = "evidence"
+    """Gold supporting titles; a model in this process; a model behind a server."""
+
+
 class Grpo(Section):
     """Group-relative policy optimisation (section 3.4; values of Appendix E where given)."""
 
@@ -207,6 +345,8 @@ class Grpo(Section):
     """Padded tokens of one forward and backward pass (memory, not method)."""
     validate_every: int = Field(4, ge=1)
     checkpoint_every: int = Field(4, ge=1)
+    snapshot_every: int = Field(8, ge=1)
+    """Steps after which the weights are kept for good, to be evaluated (Fig. 5)."""
 
 
 class Deepspeed(Section):
@@ -225,6 +365,46 @@ class Evaluation(Section):
     """Let the Meta-Refiner work at inference too (off in the paper)."""
     bootstrap: int = Field(2000, ge=100)
     """Resamples behind each interval."""
+
+
+class Gains(Section):
+    """The Meta-Refiner's gain, taken apart (section 4): Monte-Carlo on checkpoints of a run.
+
+    With the defaults a checkpoint of the small model takes about 60 to 90 CPU seconds.
+    """
+
+    run: str = "search-r2"
+    """Whose checkpoints (with the first of ``seeds``); where ``runs`` has no such, none are."""
+    seed: int = 1
+    """Questions and every sample are a function of it, the same at each checkpoint."""
+    questions: int = Field(140, ge=2)
+    """Validation questions asked; standard errors are over these."""
+    drafts: int = Field(4, ge=1)
+    """Drafts of a question, each shown to the Meta-Refiner."""
+    regenerations: int = Field(2, ge=1)
+    """Of each draft from each place it could be cut. More drafts narrow the errors sooner."""
+    rollouts: int = Field(8, ge=1)
+    """Traces of a question that measure the gain itself, apart from all of these."""
+    batch_size: int = Field(256, ge=1)
+    """Trajectories in flight at once; part of the record, since batching moves float rounding."""
+
+class QualityJudge(JudgeModel):
+    """Who compares trajectories."""
+
+    kind: Literal["rules", "local", "http"] = "rules"
+    """Formulas over gold supporting titles; a model in this process; a model behind a server."""
+
+
+class Quality(Section):
+    """The comparison of how two rows work, on six rubrics (Table 9, Fig. 4)."""
+
+    rows: tuple[str, str] | None = None
+    """The two names in ``rows``; ``None``: nothing is compared."""
+    pairs: int = Field(100, ge=1)
+    """Questions of each set."""
+    seed: int = 1
+    """Which questions are drawn, and who of a pair is A."""
+    judge: QualityJudge = QualityJudge()
 
 
 class Tracking(Section):
@@ -251,20 +431,30 @@ class Tracking(Section):
         return uri
 
 
-METHODS = ("direct", "rag", "search")
-Method = Literal["direct", "rag", "search"]
-"""How a question is answered: from the weights, after one retrieval, or by the Actor's searches."""
+Method = Literal["direct", "cot", "ircot", "search-o1", "rag", "search"]
+"""How a question is answered: from the weights, after one retrieval, or by searches of its own."""
+METHODS: tuple[str, ...] = get_args(Method)
 
 
 class Row(Section):
-    """A row of Table 1: who is evaluated, and how."""
+    """A way of answering that is evaluated: who answers, and how."""
 
     label: str
     method: Method
     checkpoint: str = "base"
-    """``base`` or a name in ``runs``."""
-    table: bool = True
-    """Off: evaluated and compared, but not a row of the table (as the untrained searcher)."""
+    """``base``, ``instruct`` or a name in ``runs``."""
+
+
+class Table(Section):
+    """A table of exact match."""
+
+    title: str
+    rows: list[str] = Field(min_length=1)
+    """Names in ``rows``, top to bottom."""
+    over_steps: bool = False
+    """A line for every snapshot of each row's training, not for its end alone."""
+    compare: list[tuple[str, str]] = []
+    """Pairs of rows whose paired difference is printed under the table."""
 
 
 class Settings(Section):
@@ -274,12 +464,29 @@ class Settings(Section):
     rollout: Rollout = Rollout()
     refiner: Refiner = Refiner()
     reward: Reward = Reward()
+    judge: Judge = Judge()
     grpo: Grpo = Grpo()
+    supervised: Supervised = Supervised()
     deepspeed: Deepspeed = Deepspeed()
 
 
-Overridable = Literal["prompts", "rollout", "refiner", "reward", "grpo", "deepspeed"]
-"""The sections of ``Settings``, spelled out so that the JSON schema names them."""
+class Run(Section):
+    """A training run: what it starts from, how it trains, and the settings in which it differs."""
+
+    start: Literal["base", "instruct"] = "base"
+    """The model it starts from."""
+    kind: Literal["grpo", "sft", "rejection"] = "grpo"
+    """GRPO; supervised on questions and answers; supervised on rollouts that were right."""
+    method: Method = "search"
+    """How questions are answered while it trains (``sft``: the prompt that is trained)."""
+    prompts: dict[str, Any] = {}
+    rollout: dict[str, Any] = {}
+    refiner: dict[str, Any] = {}
+    reward: dict[str, Any] = {}
+    judge: dict[str, Any] = {}
+    grpo: dict[str, Any] = {}
+    supervised: dict[str, Any] = {}
+    deepspeed: dict[str, Any] = {}
 
 
 class Experiment(Settings):
@@ -296,14 +503,19 @@ class Experiment(Settings):
     retrieval: Retrieval = Retrieval()
     model: Model = Model()
     base: Base = Base()
+    instruct: Instruct = Instruct()
     evaluation: Evaluation = Evaluation()
+    gains: Gains = Gains()
+    quality: Quality = Quality()
     tracking: Tracking = Tracking()
-    runs: dict[str, dict[Overridable, dict[str, Any]]] = {}
-    """Training runs: name -> the settings in which it differs."""
+    runs: dict[str, Run] = {}
+    """Training runs: name -> what it does and the settings in which it differs."""
     rows: dict[str, Row] = {}
-    """Evaluations, in the table's order: name -> row."""
-    compare: list[tuple[str, str]] = []
-    """Pairs of rows whose paired difference is printed under the table."""
+    """Ways of answering: name -> row."""
+    tables: dict[str, Table] = {}
+    """Tables of exact match: name -> the rows it has; ``<results>/<name>.csv``."""
+    curves: list[str] = []
+    """Rows whose exact match is drawn over the steps of their training (Fig. 5)."""
 
 
 class WorldConfig(Section):
@@ -332,29 +544,55 @@ class TrainConfig(Settings):
 
     run: str
     seed: int
+    kind: Literal["grpo", "sft", "rejection"] = "grpo"
+    method: Method = "search"
     backbone: str
     retrieval_k: int = 3
     paths: TrainPaths
 
 
+class Line(Section):
+    """A line of a table and what it is read from."""
+
+    label: str
+    folders: list[str] = Field(min_length=1)
+    """Its evaluations, one a training seed, below the folder of all evaluations."""
+    step: int | None = None
+    """The training step that was evaluated, in tables over steps."""
+    shown: bool = True
+    """Off: compared, but not a line of the table."""
+
+
 class TableConfig(Section):
-    """``searchr2 table --config``: rows of Table 1 and what is compared; made by the workflow."""
+    """``searchr2 table --config``: the lines of a table, what is compared; from the workflow."""
 
     name: str
-    seeds: list[int] = Field(min_length=1)
-    """Evaluations of a trained row."""
-    base_seed: int = Base().seed
-    """The one evaluation of a row of the base model."""
-    evaluation: Evaluation = Evaluation()
-    rows: dict[str, Row]
+    """The scale."""
+    title: str
     backbone: str
+    evaluation: Evaluation = Evaluation()
+    lines: dict[str, Line]
     compare: list[tuple[str, str]] = []
 
 
-class BaseConfig(Section):
-    """``searchr2 base --config``: the sections the base stage reads."""
+class QualityConfig(Section):
+    """``searchr2 quality --config``: the two rows, first against second; made by the workflow."""
 
-    base: Base = Base()
+    quality: Quality = Quality()
+    lines: dict[str, Line] = Field(min_length=2, max_length=2)
+    """The name of each row and what it is read from, in the order of ``quality.rows``."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        first, second = self.lines
+        return first, second
+
+
+class BaseConfig(Section):
+    """``searchr2 base --config``: the sections the base stage reads, or the instruction stage."""
+
+    stage: Literal["base", "instruct"] = "base"
+    lessons: Demonstrated = Base()
     model: Model = Model()
     prompts: Prompts = Prompts()
     rollout: Rollout = Rollout()
@@ -373,6 +611,20 @@ class EvaluateConfig(Section):
     retrieval: Retrieval = Retrieval()
     refiner: Refiner = Refiner()
     evaluation: Evaluation = Evaluation()
+
+
+class GainsConfig(Section):
+    """``searchr2 gains --config``: the sections it reads of the run that is measured."""
+
+    run: str = ""
+    seed: int = 1
+    backbone: str = ""
+    prompts: Prompts = Prompts()
+    rollout: Rollout = Rollout()
+    refiner: Refiner = Refiner()
+    reward: Reward = Reward()
+    retrieval_k: int = 3
+    gains: Gains = Gains()
 
 
 S = TypeVar("S", bound=Section)

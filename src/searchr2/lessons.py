@@ -1,4 +1,4 @@
-"""The base stage's curriculum: copy, then read, then imitate.
+"""What the base and instruction stages go through: copy, then read, then imitate.
 
 A small model learns to read only once it can copy by context, and it learns that only where nothing
 can be learnt by heart. So three kinds of lesson follow each other, and in every one the words of
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from searchr2.config import Base
+from searchr2.config import Demonstrated
 from searchr2.packing import Row, imitation
 from searchr2.prompts import PromptBook
 from searchr2.randomness import generator, stage_key
@@ -37,7 +37,7 @@ class Curriculum:
 
     def __init__(
         self,
-        settings: Base,
+        settings: Demonstrated,
         prompts: PromptBook,
         questions: Sequence[Question],
         demonstrations: Sequence[Sequence[Span]],

@@ -8,10 +8,11 @@ split), and spans are spliced in as the ids they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 from searchr2.config import ConfigError, Prompts
 from searchr2.ports import Codec
@@ -21,7 +22,10 @@ from searchr2.trajectory import Author, Collection, Span, Trajectory
 TEMPLATES = {
     "actor": {"question"},
     "direct": {"question"},
+    "cot": {"question"},
     "rag": {"question", "documents"},
+    "ircot": {"question", "documents"},
+    "note": {"reasoning", "query", "documents"},
     "document": {"rank", "title", "text"},
     "refiner": {"question", "steps"},
     "refiner_step": {"number", "action", "observation"},
@@ -30,6 +34,7 @@ TEMPLATES = {
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 Value = str | tuple[int, ...]
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,24 @@ class PromptBook:
     def direct(self, question: str) -> Span:
         return self._prompt("direct", {"question": question})
 
+    def cot(self, question: str) -> Span:
+        return self._prompt("cot", {"question": question})
+
     def rag(self, question: str, documents: Collection, max_document_tokens: int) -> Span:
         shown = self.documents(documents, max_document_tokens)
         return self._prompt("rag", {"question": question, "documents": shown})
+
+    def ircot(self, question: str, documents: Collection, max_document_tokens: int) -> Span:
+        shown = self.documents(documents, max_document_tokens)
+        return self._prompt("ircot", {"question": question, "documents": shown})
+
+    def note(
+        self, reasoning: str, query: str, documents: Collection, max_document_tokens: int
+    ) -> Span:
+        """Search-o1's reason-in-documents: what do the passages say to the query?"""
+        shown = self.documents(documents, max_document_tokens)
+        values: dict[str, Value] = {"reasoning": reasoning, "query": query, "documents": shown}
+        return self._prompt("note", values)
 
     def refiner(self, question: str, trajectory: Trajectory) -> Span:
         """The Meta-Refiner's prompt (Appendix L): question, numbered steps with their outputs."""
@@ -63,12 +83,14 @@ class PromptBook:
 
     def observation(self, documents: Collection, max_document_tokens: int) -> Span:
         """What the environment answers to a search: the passages between information tags."""
-        ids = (
-            *self.codec.template("\n" + INFORMATION[0]),
-            *self.documents(documents, max_document_tokens),
-            *self.codec.template(INFORMATION[1] + "\n"),
+        return self.information(self.documents(documents, max_document_tokens))
+
+    def information(self, ids: tuple[int, ...]) -> Span:
+        """``ids`` between information tags."""
+        before, after = (
+            self.codec.template(tag) for tag in ("\n" + INFORMATION[0], INFORMATION[1] + "\n")
         )
-        return Span(Author.ENVIRONMENT, ids)
+        return Span(Author.ENVIRONMENT, (*before, *ids, *after))
 
     def documents(self, documents: Collection, max_tokens: int) -> tuple[int, ...]:
         """Passages as ids, each cut to ``max_tokens`` of its text: no closing tag is ever lost."""
@@ -86,12 +108,9 @@ class PromptBook:
         leading space.
         """
         ids: list[int] = []
-        pieces = _PLACEHOLDER.split(self.templates[name])
-        for literal, placeholder in zip(pieces[::2], [*pieces[1::2], None], strict=True):
-            value = values[placeholder] if placeholder is not None else ()
-            spaced = placeholder is not None and literal.endswith(" ")
-            ids.extend(self.codec.template(literal[:-1] if spaced else literal))
-            ids.extend(self.codec.text(" " * spaced + value) if isinstance(value, str) else value)
+        for value, ours in fill(self.templates[name], values):
+            encode = self.codec.template if ours else self.codec.text
+            ids.extend(encode(value) if isinstance(value, str) else value)
         return tuple(ids)
 
     def _prompt(self, name: str, values: Mapping[str, Value]) -> Span:
@@ -99,19 +118,39 @@ class PromptBook:
         return Span(Author.PROMPT, (*before, *self.render(name, values), *after))
 
 
+def fill(template: str, values: Mapping[str, str | V]) -> Iterator[tuple[str | V, bool]]:
+    """The pieces of a template with its placeholders filled: (literal, True) and (value, False)."""
+    parts = _PLACEHOLDER.split(template)
+    for literal, placeholder in zip(parts[::2], [*parts[1::2], None], strict=True):
+        spaced = placeholder is not None and literal.endswith(" ")
+        yield (literal[:-1] if spaced else literal), True
+        if placeholder is not None:
+            value = values[placeholder]
+            yield (" " * spaced + value if isinstance(value, str) else value), False
+
+
 def load_prompts(settings: Prompts, codec: Codec) -> PromptBook:
     """The prompt book of a config section; ``ConfigError`` names a file or placeholder amiss."""
-    shipped = resources.files("searchr2") / "prompts" / settings.templates
-    folder = shipped if shipped.is_dir() else Path(settings.templates)
+    templates = read_templates(settings.templates, TEMPLATES, "prompts.templates")
+    return PromptBook(templates, codec, codec.chat() if settings.chat else ("", ""))
+
+
+def read_templates(name: str, wanted: Mapping[str, set[str]], key: str) -> dict[str, str]:
+    """The ``wanted`` templates (name -> placeholders) of a shipped set or a folder.
+
+    Raises ``ConfigError`` naming a file or placeholder amiss, and ``key``, the setting it is from.
+    """
+    shipped = resources.files("searchr2") / "prompts" / name
+    folder = shipped if shipped.is_dir() else Path(name)
     templates = {}
-    for name, allowed in TEMPLATES.items():
-        file = folder / f"{name}.txt"
+    for template, allowed in wanted.items():
+        file = folder / f"{template}.txt"
         if not file.is_file():
-            raise ConfigError(f"prompts.templates: {file} does not exist")
-        templates[name] = file.read_text(encoding="utf-8").removesuffix("\n")
-        unknown = set(_PLACEHOLDER.findall(templates[name])) - allowed
+            raise ConfigError(f"{key}: {file} does not exist")
+        templates[template] = file.read_text(encoding="utf-8").removesuffix("\n")
+        unknown = set(_PLACEHOLDER.findall(templates[template])) - allowed
         if unknown:
             raise ConfigError(
                 f"{file}: unknown placeholder {{{min(unknown)}}}; known: {sorted(allowed)}"
             )
-    return PromptBook(templates, codec, codec.chat() if settings.chat else ("", ""))
+    return templates

@@ -1,4 +1,4 @@
-"""Table 1 as a Markdown page that also reads well in a terminal, with what a reader must know."""
+"""A table of exact match as a Markdown page, which also reads well in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from searchr2.config import SETS, TableConfig
 from searchr2.statistics import seed_deviation
-from searchr2.tables import samples
+from searchr2.tables import STEP, samples
 
 TITLES = {
     "nq": "NQ",
@@ -30,7 +30,7 @@ def markdown(
 ) -> str:
     """The page: the table, the scale, the paired differences in words (all made by ``tables``)."""
     parts = [
-        f"# Main results ({config.name})",
+        f"# {config.title} ({config.name})",
         _grid(table),
         _about(scores, config),
         _seeds(scores, config),
@@ -42,10 +42,12 @@ def markdown(
 
 
 def _grid(table: pd.DataFrame) -> str:
-    header = ["Method", *(TITLES[name] for name in SETS), "Average", "95 % interval"]
+    steps = ["Step"] if STEP in table else []
+    header = ["Method", *steps, *(TITLES[name] for name in SETS), "Average", "95 % interval"]
     lines = [
         [
             str(row["method"]),
+            *(str(row[STEP]) for _ in steps),
             *(_cell(row[name]) for name in (*SETS, "average")),
             ""
             if pd.isna(row["average"])
@@ -88,13 +90,14 @@ def _about(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
 
 def _seeds(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
     deviations = {
-        row.label: seed_deviation(samples(scores[name])) for name, row in config.rows.items()
+        line.label: seed_deviation(samples(scores[name])) for name, line in config.lines.items()
     }
     told = [f"{label} {100 * d:.1f}" for label, d in deviations.items() if d is not None]
     if not told:
         return ""
+    seeds = max(len(line.folders) for line in config.lines.values())
     return (
-        f"Cells are means over seeds {', '.join(map(str, config.seeds))}. Standard deviation of "
+        f"Cells of trained methods are means over {seeds} seeds. Standard deviation of "
         f"the average between seeds, in points: {', '.join(told)}."
     )
 
@@ -108,7 +111,7 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
         "",
     ]
     for row in differences.to_dict("records"):
-        a, b = config.rows[row["a"]].label, config.rows[row["b"]].label
+        a, b = config.lines[row["a"]].label, config.lines[row["b"]].label
         if row["ci_low"] > 0:
             reading = f"the interval is above zero, {a} is ahead"
         elif row["ci_high"] < 0:

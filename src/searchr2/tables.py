@@ -1,6 +1,6 @@
-"""Table 1 and the paired differences under it, from the predictions of every row and seed.
+"""Tables of exact match and the paired differences under them, from predictions.
 
-A row's *scores* are a frame: one line a question, by (dataset, id), one column a seed, values EM
+A line's *scores* are a frame: one row a question, by (dataset, id), one column a seed, values EM
 in {0, 1}. A set that was not evaluated stays absent: its cell is empty, and so is the average,
 which is the mean of all seven.
 """
@@ -20,25 +20,25 @@ from searchr2.predictions import read_predictions
 from searchr2.statistics import bootstrap, macro_average, mcnemar, paired_bootstrap
 
 COLUMNS = ["method", "backbone", *SETS, "average", "average_ci_low", "average_ci_high"]
+STEP = "step"
+"""A further column, after the backbone, of tables over the steps of training."""
 DIFFERENCES = ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
 
 
 def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFrame]:
-    """The scores of each row of ``config`` from ``<evaluations>/<row>/seed<N>/predictions.jsonl``.
+    """The scores of each line of ``config``, from ``<evaluations>/<folder>/predictions.jsonl``.
 
-    A trained row has one evaluation a training seed, a row of the base model has one in all.
-    Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a row answered
+    Raises ``ArtifactError`` where one is missing, ``DataError`` where the seeds of a line answered
     different questions.
     """
-    scores = {}
-    for name, row in config.rows.items():
-        seeds = [config.base_seed] if row.checkpoint == "base" else config.seeds
-        scores[name] = row_scores([evaluations / name / f"seed{seed}" for seed in seeds])
-    return scores
+    return {
+        name: row_scores([evaluations / folder for folder in line.folders])
+        for name, line in config.lines.items()
+    }
 
 
 def row_scores(folders: Sequence[Path]) -> pd.DataFrame:
-    """The scores of one row from its evaluations, one folder a seed; raises as ``read_scores``."""
+    """The scores of one line from its evaluations, one folder a seed; raises as ``read_scores``."""
     frame = pd.concat([_seed_scores(folder, i) for i, folder in enumerate(folders)])
     scores = frame.pivot(index=["dataset", "id"], columns="seed", values="em")
     if scores.isna().to_numpy().any():
@@ -55,13 +55,13 @@ def samples(scores: pd.DataFrame) -> dict[str, NDArray[Any]]:
 
 
 def main_table(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
-    """Table 1 (``COLUMNS``): EM in percent of each row with ``table: true``, in config order."""
+    """The table (``COLUMNS``): EM in percent of each line that is shown, in order."""
     lines = []
-    for name, row in config.rows.items():
-        if not row.table:
+    for name, of in config.lines.items():
+        if not of.shown:
             continue
         sets = samples(scores[name])
-        line: dict[str, Any] = {"method": row.label, "backbone": config.backbone}
+        line: dict[str, Any] = {"method": of.label, "backbone": config.backbone, STEP: of.step}
         line |= {s: _percent(macro_average({s: sets[s]})) for s in SETS if s in sets}
         if len(sets) == len(SETS):
             average = bootstrap(sets, config.evaluation.bootstrap)
@@ -71,7 +71,9 @@ def main_table(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.Da
                 "average_ci_high": _percent(average.high),
             }
         lines.append(line)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    stepped = any(of.step is not None for of in config.lines.values())
+    columns = [*COLUMNS[:2], STEP, *COLUMNS[2:]] if stepped else COLUMNS
+    return pd.DataFrame(lines, columns=columns)
 
 
 def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
@@ -84,7 +86,7 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
     for a, b in config.compare:
         for name in (a, b):
             if name not in scores:
-                raise DataError(f"compare: {name!r} is not one of the rows ({', '.join(scores)})")
+                raise DataError(f"compare: {name!r} is not one of the lines ({', '.join(scores)})")
         sets_a, sets_b = paired(a, b, scores[a], scores[b])
         gap = paired_bootstrap(sets_a, sets_b, config.evaluation.bootstrap)
         lines.append(

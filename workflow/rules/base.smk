@@ -23,7 +23,7 @@ rule tokenizer:
 rule base:
     input:
         config="<results>/config/base.json",
-        tokenizer=rules.tokenizer.output[0],
+        start=rules.tokenizer.output[0],
         index=rules.index_world.output[0],
         demonstrations=rules.world.output.demonstrations,
     output:
@@ -36,15 +36,31 @@ rule base:
     conda:
         "../../envs/searchr2.yaml"
     threads: 1
+    priority: 2
     resources:
         mem_mb=3000,
         runtime=120,
         gpu=1,
     params:
-        tokenizer=subpath(input.tokenizer, parent=True),
+        start=subpath(input.start, parent=True),
         index=subpath(input.index, parent=True),
         out=subpath(output.manifest, parent=True),
     shell:
-        "searchr2 base --config {input.config} --tokenizer {params.tokenizer}"
+        "searchr2 base --config {input.config} --start {params.start}"
         " --index {params.index} --demonstrations {input.demonstrations}"
         " --out {params.out} &> {log}"
+
+
+use rule base as instruct with:
+    input:
+        config="<results>/config/instruct.json",
+        start=rules.base.output.manifest,
+        index=rules.index_world.output[0],
+        demonstrations=rules.world.output.demonstrations,
+    output:
+        manifest="<results>/instruct/manifest.json",
+        metrics="<results>/instruct/metrics.jsonl",
+    log:
+        "<logs>/instruct.log",
+    benchmark:
+        "<benchmarks>/instruct.tsv"

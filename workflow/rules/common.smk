@@ -1,5 +1,7 @@
 """What the rules share: the evaluation sets, the user's files, where checkpoints stand."""
 
+MODELS = ("base", "instruct")
+"""Checkpoints that runs start from; every other one is a run."""
 SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
 
 
@@ -17,42 +19,77 @@ def files(config):
 
 def record(name, seed):
     """The record folder of checkpoint ``name``, below results."""
-    return "base" if name == "base" else f"train/{name}/seed{seed}"
+    return name if name in MODELS else f"train/{name}/seed{seed}"
+
+
+def brought(config, name):
+    """The folder or hub id that the user brought as model ``name``, if so."""
+    own = config["model"]["path"]
+    return {"base": own, "instruct": config["model"]["instruct"] or own}.get(name)
 
 
 def checkpoint(config, name, seed=None):
-    """What checkpoint ``name`` is read from: its record, or the folder or hub id the user brought."""
-    own = config["model"]["path"] if name == "base" else None
-    return own or f"{config['results']}/{record(name, seed)}"
+    """What checkpoint ``name`` is read from: its record, or what the user brought."""
+    return brought(config, name) or f"{config['results']}/{record(name, seed)}"
 
 
 def made(config, name, seed=None):
     """The file that says checkpoint ``name`` is whole; none for one that the user brought."""
-    own = name == "base" and config["model"]["path"]
-    return [] if own else [f"{checkpoint(config, name, seed)}/manifest.json"]
+    return (
+        [] if brought(config, name) else [f"{checkpoint(config, name, seed)}/manifest.json"]
+    )
 
 
 def seeds(config, name):
     """The training seeds checkpoint ``name`` exists for."""
-    return [config["base"]["seed"]] if name == "base" else config["seeds"]
+    return [config["base"]["seed"]] if name in MODELS else config["seeds"]
+
+
+def snapshots(config, run):
+    """The steps between start and end whose weights run ``run`` keeps."""
+    grpo = of_run(config, run)["grpo"]
+    return range(grpo["snapshot_every"], grpo["steps"], grpo["snapshot_every"])
+
+
+def evaluated(row, seed, step=None):
+    """The folder of an evaluation, below those of all: of a snapshot, or of the end."""
+    return f"{row}/seed{seed}" + (f"/steps/step{step:04d}" if step is not None else "")
+
+
+def line(config, row, snapshot=None, step=None, shown=True):
+    """A line of a table, as ``searchr2 table`` takes it."""
+    of = config["rows"][row]
+    folders = [evaluated(row, seed, snapshot) for seed in seeds(config, of["checkpoint"])]
+    return {"label": of["label"], "folders": folders, "step": step, "shown": shown}
+
+
+def lines(config, table):
+    """The lines of ``table`` by name, and after them those that are only compared."""
+    found = {}
+    for row in table["rows"]:
+        run, end = config["rows"][row]["checkpoint"], None
+        if table["over_steps"]:
+            end = of_run(config, run)["grpo"]["steps"]
+            for step in snapshots(config, run):
+                found[f"{row}@{step}"] = line(config, row, step, step)
+        found[row] = line(config, row, step=end)
+    compared = dict.fromkeys(name for pair in table["compare"] for name in pair)
+    return found | {row: line(config, row, shown=False) for row in compared if row not in found}
+
+
+def evaluations(config, lines, file):
+    """``file`` of every evaluation that ``lines`` are read from."""
+    return [
+        f"{config['results']}/evaluate/{folder}/{file}"
+        for line in lines.values()
+        for folder in line["folders"]
+    ]
 
 
 def curves(config):
-    """Ledger of each trained run -> how the figure names it: as its first row of the table."""
-    rows = config["rows"].values()
+    """Ledger of each run that is drawn -> how the figure names it: as its row of the table."""
     return {
-        f"{config['results']}/{record(run, seed)}/metrics.jsonl": next(
-            (row["label"] for row in rows if row["checkpoint"] == run), run
-        )
-        for run in config["runs"]
+        f"{config['results']}/{record(row['checkpoint'], seed)}/metrics.jsonl": row["label"]
+        for row in map(config["rows"].get, config["curves"])
         for seed in config["seeds"]
     }
-
-
-def evaluations(config, file):
-    """``file`` of every evaluation in the table."""
-    return [
-        f"{config['results']}/evaluate/{name}/seed{seed}/{file}"
-        for name, row in config["rows"].items()
-        for seed in seeds(config, row["checkpoint"])
-    ]

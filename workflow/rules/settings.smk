@@ -11,7 +11,9 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 SCHEMA = json.loads(Path(workflow.source_path("../schema/config.schema.json")).read_text())
-OVERRIDABLE = SCHEMA["properties"]["runs"]["additionalProperties"]["propertyNames"]["enum"]
+RUN = SCHEMA["$defs"]["Run"]["properties"]
+OVERRIDABLE = [key for key, of in RUN.items() if of.get("type") == "object"]
+"""The sections a run may differ in."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -35,17 +37,22 @@ def check(config):
     """Stop before any work where a setting is wrong or a name leads nowhere."""
     wrong = list(problems(config))
     if not wrong:
-        runs, rows = config.get("runs", {}), config.get("rows", {})
-        compared = {name for pair in config.get("compare", []) for name in pair}
-        for name, changes in runs.items():
+        runs, rows, tables = (config.get(key, {}) for key in ("runs", "rows", "tables"))
+        for name, run in runs.items():
+            changes = {key: run[key] for key in OVERRIDABLE if key in run}
             wrong += problems(changes, ["runs", name])
-        for name in [*runs, *rows]:
-            if not re.fullmatch(NAME, name) or (name == "base" and name in runs):
-                wrong.append(f"{name!r} cannot name a run or a row")
+        for name in [*runs, *rows, *tables]:
+            if not re.fullmatch(NAME, name) or (name in MODELS and name in runs):
+                wrong.append(f"{name!r} cannot name a run, a row or a table")
         for name, row in rows.items():
-            if (of := row.get("checkpoint", "base")) not in {"base", *runs}:
+            if (of := row.get("checkpoint", "base")) not in {*MODELS, *runs}:
                 wrong.append(f"rows.{name}.checkpoint: {of!r} is not in runs")
-        wrong += [f"compare: {name!r} is not in rows" for name in sorted(compared - set(rows))]
+        named = {
+            f"tables.{name}": [*table["rows"], *sum(table.get("compare", []), [])]
+            for name, table in tables.items()
+        } | {"curves": config.get("curves", [])}
+        for place, names in named.items():
+            wrong += [f"{place}: {name!r} is not in rows" for name in dict.fromkeys(names) if name not in rows]
         if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
             wrong.append(
                 "tracking.uri: a user name or password here would be kept with the results; leave it"
@@ -60,9 +67,10 @@ def pick(settings, *keys):
 
 
 def of_run(config, run):
-    """The settings of ``run``: the config's own with the run's changes."""
+    """The settings of ``run``: the config's own with the run's changes; of a model, the config's."""
     settings = deepcopy(dict(config))
-    update_config(settings, config["runs"].get(run, {}))
+    if run not in MODELS:
+        update_config(settings, pick(config["runs"][run], *OVERRIDABLE))
     return settings
 
 
@@ -70,8 +78,13 @@ def stages(config):
     """Yield (stage, what it consumes and nothing else): it reruns when just that changes."""
     yield "world", pick(config, "world")
     yield "data", pick(config, "data")
-    yield "base", pick(config, "base", "model", "prompts", "rollout", "retrieval", "deepspeed")
-    for run in config["runs"]:
+    for stage in MODELS:
+        yield stage, {
+            "stage": stage,
+            "lessons": config[stage],
+            **pick(config, "model", "prompts", "rollout", "retrieval", "deepspeed"),
+        }
+    for run, of in config["runs"].items():
         settings = of_run(config, run)
         for seed in config["seeds"]:
             yield f"train/{run}/seed{seed}", {
@@ -80,12 +93,13 @@ def stages(config):
                 "backbone": config["model"]["backbone"],
                 "retrieval_k": config["retrieval"]["k"],
                 "paths": {
-                    "model": checkpoint(config, "base"),
+                    "model": checkpoint(config, of["start"]),
                     "index": f"{config['results']}/index/task",
                     "train": [f"{config['results']}/data/train.jsonl"],
                     "validation": [f"{config['results']}/data/validation.jsonl"],
                 },
-                **pick(settings, *OVERRIDABLE),
+                **pick(of, "kind", "method"),
+                **pick(settings, *read_by(of["kind"])),
             }
     for name, row in config["rows"].items():
         settings = of_run(config, row["checkpoint"])
@@ -99,20 +113,29 @@ def stages(config):
                 "evaluation": pick(config["evaluation"], "batch_size", "refine"),
                 **pick(settings, "prompts", "rollout", "retrieval", *refiner),
             }
-    yield "table", {
-        **pick(config, "name", "rows", "compare", "seeds"),
-        "backbone": config["model"]["backbone"],
-        "base_seed": config["base"]["seed"],
-        "evaluation": pick(config["evaluation"], "bootstrap"),
-    }
+    for name, table in config["tables"].items():
+        yield f"tables/{name}", {
+            "name": config["name"],
+            "title": table["title"],
+            "backbone": config["model"]["backbone"],
+            "evaluation": pick(config["evaluation"], "bootstrap"),
+            "lines": lines(config, table),
+            "compare": table["compare"],
+        }
     yield "tracking", config["tracking"]
+
+
+def read_by(kind):
+    """The sections that a run of ``kind`` reads."""
+    unread = {"grpo": {"supervised"}}.get(kind, {"grpo", "refiner", "reward"})
+    return [key for key in OVERRIDABLE if key not in unread]
 
 
 def write_settings(config):
     """Bring the files under results/config up to date, touching only those that change."""
     for stage, settings in stages(config):
         path = Path(config["results"], "config", f"{stage}.json")
-        in_order = stage == "table"  # of its rows; elsewhere moving a line changes nothing
+        in_order = stage.startswith("tables/")  # of its lines; elsewhere moving a line changes nothing
         text = json.dumps(settings, indent=1, sort_keys=not in_order) + "\n"
         if not path.is_file() or path.read_text() != text:
             hold(config["results"])

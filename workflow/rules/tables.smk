@@ -1,29 +1,30 @@
 rule table:
     input:
-        predictions=evaluations(config, "predictions.jsonl"),
-        metrics=evaluations(config, "metrics.json"),
-        config="<results>/config/table.json",
+        predictions=lambda wildcards: evaluations(
+            config, lines(config, config["tables"][wildcards.table]), "predictions.jsonl"
+        ),
+        config="<results>/config/tables/{table}.json",
     output:
         table=report(
-            "<results>/table1.csv",
-            caption="../report/table1.rst",
-            category="Table 1",
+            "<results>/{table}.csv",
+            caption="../report/table.rst",
+            category="Tables",
         ),
-        page="<results>/table1.md",
+        page="<results>/{table}.md",
         differences=report(
-            "<results>/differences.csv",
+            "<results>/{table}_differences.csv",
             caption="../report/differences.rst",
-            category="Table 1",
+            category="Tables",
         ),
     log:
-        "<logs>/table.log",
+        "<logs>/{table}.log",
     conda:
         "../../envs/searchr2.yaml"
     threads: 1
     params:
-        evaluations=lambda wildcards, input: Path(input.metrics[0]).parents[2],
+        evaluations=subpath(output.table, parent=True),
     shell:
-        "searchr2 table --config {input.config} --evaluations {params.evaluations}"
+        "searchr2 table --config {input.config} --evaluations {params.evaluations}/evaluate"
         " --out {output.table} --differences {output.differences} &> {log}"
 
 

@@ -2,7 +2,7 @@
 # before a job starts and after it fails, and a run must be able to go on.
 rule train:
     input:
-        made(config, "base"),
+        lambda wildcards: made(config, config["runs"][wildcards.run]["start"]),
         "<results>/index/task/manifest.json",
         rules.data.output.train,
         rules.data.output.validation,
@@ -14,7 +14,7 @@ rule train:
         "<logs>/train/{run}/seed{seed}.log",
     benchmark:
         "<benchmarks>/train/{run}/seed{seed}.tsv"
-    priority: 1
+    priority: 2
     conda:
         "../../envs/searchr2.yaml"
     threads: 1

@@ -67,13 +67,16 @@ def run(options: argparse.Namespace) -> None:
 
 
 def open_record(options: argparse.Namespace, config: Any, weights: str) -> Any:
-    """The record of an evaluation: a row of the table and a seed, named by the folder it is in."""
+    """The record of an evaluation, named by the folder it is in: row, seed, step of a snapshot."""
     from searchr2.tracking.record import Record
 
-    row, seed = options.out.parent.name, options.out.name
+    folder, step = options.out, ""
+    if folder.parent.name == "steps":
+        folder, step = folder.parents[1], f"/{folder.name}"
+    row, seed = folder.parent.name, folder.name
     return Record.open(
         options.out,
-        name=f"evaluate/{row}/{config.backbone or Path(weights).name}/{seed}",
+        name=f"evaluate/{row}/{config.backbone or Path(weights).name}/{seed}{step}",
         stage="evaluate",
         tags={
             "method": options.method,

@@ -1,10 +1,10 @@
-"""Write Table 1, as CSV and Markdown, and the paired differences between its rows.
+"""Write a table of exact match, as CSV and Markdown, and paired differences between its lines.
 
 Exact match in percent on each of the seven sets; the average is their mean and its interval a
 stratified bootstrap over questions. A set that was not evaluated is an empty cell.
 
-example: searchr2 table --config results/config/table.json --evaluations results/evaluate \\
-             --out results/table1.csv --differences results/differences.csv --print
+example: searchr2 table --config results/config/tables/table1.json --evaluations results/evaluate \\
+             --out results/table1.csv --differences results/table1_differences.csv --print
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, required=True, help="rows, seeds, pairs to compare")
+    parser.add_argument("--config", type=Path, required=True, help="lines, pairs to compare (JSON)")
     parser.add_argument(
         "--evaluations",
         type=Path,
@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.tracking.provenance import made
 
     settings = config.load(config.TableConfig, read_json(options.config), options.config)
-    found = [options.evaluations.glob(f"{row}/*/predictions.jsonl") for row in settings.rows]
-    inputs = {str(path): path for paths in found for path in paths}
+    read = [options.evaluations / of for line in settings.lines.values() for of in line.folders]
+    inputs = {str(path): path for path in (folder / "predictions.jsonl" for folder in read)}
     scores = tables.read_scores(options.evaluations, settings)
     table = tables.main_table(scores, settings)
     differences = tables.differences(scores, settings)

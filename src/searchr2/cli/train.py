@@ -1,4 +1,7 @@
-"""Train one run with GRPO: Search-R1 (no Meta-Refiner, EM reward), Search-R2, and what is between.
+"""Train one run: Search-R2, Search-R1, what is between, and the other trained baselines.
+
+Kinds of run: ``grpo`` (all but these two), ``sft`` (imitate gold answers) and ``rejection``
+(imitate own rollouts that were right).
 
 The config names the run's settings and what it reads; the workflow writes one for every entry of
 ``runs:``. Killed at any moment, the same command goes on from the newest checkpoint and ends with
@@ -12,8 +15,11 @@ example:
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +53,11 @@ def run(options: argparse.Namespace) -> None:
         config=config.model_dump(),
         inputs=inputs,
     )
+    about = {"stage": "train", "run": config.run, "seed": config.seed, "identity": identity}
+    train = optimise if config.kind == "grpo" else teach
     with record:
-        trainer = assemble(config, weights)
-        optimise(trainer, record, options.out / "state", identity)
-        about = {"stage": "train", "run": config.run, "seed": config.seed, "identity": identity}
-        export(trainer.policy.model, Path(weights), options.out, about)
-        trainer.policy.close()
+        model = train(config, weights, record, options.out, about)
+        export(model, Path(weights), options.out, about)
 
 
 def assemble(config: Any, weights: str) -> Any:
@@ -61,7 +66,6 @@ def assemble(config: Any, weights: str) -> Any:
 
     from searchr2.build import load_model, load_retriever, make_judge
     from searchr2.codec import Codec
-    from searchr2.config import ConfigError
     from searchr2.engines.local import LocalEngine
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
@@ -71,11 +75,6 @@ def assemble(config: Any, weights: str) -> Any:
     retriever = load_retriever(Path(config.paths.index))
     codec = Codec.load(weights)
     prompts = load_prompts(config.prompts, codec)
-    questions = [q for path in config.paths.train for q in read_questions(Path(path))]
-    limit = config.rollout.max_prompt_tokens
-    fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= limit]
-    if not fitting:
-        raise ConfigError(f"rollout.max_prompt_tokens: no training prompt is as short as {limit}")
     model = load_model(weights)
     reference = copy.deepcopy(model).eval().requires_grad_(False)
     policy = Policy(model, config.deepspeed, config.grpo.max_grad_norm)
@@ -87,22 +86,37 @@ def assemble(config: Any, weights: str) -> Any:
         retriever=retriever,
         judge=make_judge(config.reward),
         prompts=prompts,
-        questions=fitting,
+        questions=training_questions(config, prompts),
         validation=[q for path in config.paths.validation for q in read_questions(Path(path))],
     )
 
 
-def optimise(trainer: Any, record: Any, state: Path, identity: str) -> None:
-    """Every step from the newest checkpoint on, with its record, validation and checkpoints."""
+def training_questions(config: Any, prompts: Any) -> list[Any]:
+    """The questions to train on, less those whose prompt is too long."""
+    from searchr2.config import ConfigError
+    from searchr2.questions import read_questions
+
+    questions = [q for path in config.paths.train for q in read_questions(Path(path))]
+    limit = config.rollout.max_prompt_tokens
+    fitting = [q for q in questions if len(prompts.actor(q.text).ids) <= limit]
+    if not fitting:
+        raise ConfigError(f"rollout.max_prompt_tokens: no training prompt is as short as {limit}")
+    return fitting
+
+
+def optimise(config: Any, weights: str, record: Any, out: Path, about: dict[str, Any]) -> Any:
+    """Every GRPO step from the newest checkpoint on, with its record, validation and snapshots."""
     from searchr2 import progress
     from searchr2.training import checkpoints
+    from searchr2.training.export import export
 
-    settings, policy = trainer.config.grpo, trainer.policy
+    trainer, state, identity = assemble(config, weights), out / "state", about["identity"]
+    settings, policy = config.grpo, trainer.policy
     start = checkpoints.resume(state, identity, policy.load)
     record.rewind(start)
     if start == 0:
         record.log(trainer.validate(), 0)
-    bar = progress.bar(settings.steps, trainer.config.run, "steps", done=start)
+    bar = progress.bar(settings.steps, config.run, "steps", done=start)
     for step in range(start, settings.steps):
         metrics = trainer.step(step)
         done = step + 1
@@ -110,8 +124,52 @@ def optimise(trainer: Any, record: Any, state: Path, identity: str) -> None:
             metrics |= trainer.validate()
             record.keep(trainer.transcripts(), done)
         record.log(metrics, done)
+        if done % settings.snapshot_every == 0 and done < settings.steps:
+            kept = out / "snapshots" / f"step{done:04d}"
+            export(policy.model, Path(weights), kept, {**about, "step": done})
         if done % settings.checkpoint_every == 0:
             checkpoints.save(state, done, policy.save, {"identity": identity})
         bar.update()
         bar.set_postfix(em=f"{metrics['rollout/em']:.2f}", reward=f"{metrics['reward/mean']:.2f}")
     bar.close()
+    policy.close()
+    return policy.model
+
+
+def teach(config: Any, weights: str, record: Any, out: Path, about: dict[str, Any]) -> Any:
+    """Every supervised update from the newest checkpoint on."""
+    from searchr2.build import load_model, load_retriever
+    from searchr2.codec import Codec
+    from searchr2.engines.local import LocalEngine
+    from searchr2.prompts import load_prompts
+    from searchr2.training import checkpoints, examples
+    from searchr2.training.policy import Policy
+    from searchr2.training.supervised import imitate
+
+    settings, state, identity = config.supervised, out / "state", about["identity"]
+    codec = Codec.load(weights)
+    prompts = load_prompts(config.prompts, codec)
+    questions = training_questions(config, prompts)
+    model = load_model(weights)
+    rollouts = {}
+    if config.kind == "sft":
+        rows = examples.gold(questions, prompts)
+    else:
+        engine, index = LocalEngine(model, codec), load_retriever(Path(config.paths.index))
+        notes = state / f"rollouts-{identity}.jsonl"
+        rows, count = examples.kept(config, questions, engine, index, prompts, notes)
+        rollouts = {"rollout/em": len(rows) / count}
+        if not rows:
+            log.warning("%s: of %d rollouts none was right; the model stays", config.run, count)
+            record.rewind(0)
+            record.log(rollouts, 0)
+            return model
+    policy = Policy(model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2)
+    start = checkpoints.resume(state, identity, policy.load)
+    record.rewind(start)
+    if start == 0 and rollouts:
+        record.log(rollouts, 0)
+    epochs = examples.Epochs(rows, settings.batch_size, config.seed)
+    imitate(config.run, policy, epochs.batch, settings, record, state, identity, start)
+    policy.close()
+    return policy.model

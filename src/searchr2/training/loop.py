@@ -16,20 +16,19 @@ import torch
 
 from searchr2.actor import Actor
 from searchr2.answers import exact_match
-from searchr2.baselines import Answered
-from searchr2.config import Grpo, TrainConfig
+from searchr2.baselines import Answered, respond
+from searchr2.config import Grpo, Refiner, TrainConfig
 from searchr2.driver import drive
 from searchr2.grpo import Terms, advantages, surrogate
 from searchr2.packing import Row, flatten, micro_batches
 from searchr2.ports import Engine, Judge, Retriever
 from searchr2.prompts import PromptBook
 from searchr2.randomness import generator, stage_key
-from searchr2.refiner import MetaRefiner
 from searchr2.rewards import score
 from searchr2.training.logprobs import Tensors, tensors, token_logprobs
 from searchr2.training.metrics import Rollout, describe, mean
 from searchr2.training.policy import Policy
-from searchr2.trajectory import Question, Trajectory
+from searchr2.trajectory import Question, Trace
 from searchr2.transcripts import prediction_row
 
 
@@ -86,15 +85,9 @@ class Trainer:
         began = time.perf_counter()
         self.engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
         actor = Actor(self.prompts, self.config.rollout, self.config.rollout.temperature)
-        refiner = MetaRefiner(actor, self.config.refiner)
         group = [q for q in questions for _ in range(self.config.grpo.group_size)]
         key = (*stage_key(self.config.seed, "rollout"), step)
-        traces = drive(
-            [refiner.roll_out(q, (*key, i)) for i, q in enumerate(group)],
-            self.engine,
-            self.retriever,
-            self.config.retrieval_k,
-        )
+        traces = self._answer(group, actor, self.config.refiner, key)
         self.seconds["rollout"] = time.perf_counter() - began
         rewards = score([(q, t.final) for q, t in zip(group, traces, strict=True)], self.judge)
         self.seconds["reward"] = time.perf_counter() - began - self.seconds["rollout"]
@@ -157,19 +150,26 @@ class Trainer:
         """Greedy EM of the Actor alone on the validation questions (section 5.5)."""
         began = time.perf_counter()
         actor = Actor(self.prompts, self.config.rollout, temperature=0.0)
-        starts = [Trajectory(self.prompts.actor(q.text)) for q in self.validation]
         key = stage_key(self.config.seed, "validation")
-        trajectories = drive(
-            [actor.roll_out(y, (*key, i)) for i, y in enumerate(starts)],
+        traces = self._answer(self.validation, actor, Refiner(max_revisions=0), key)
+        right = [
+            exact_match(trace.final.answer, q.golden_answers)
+            for q, trace in zip(self.validation, traces, strict=True)
+        ]
+        return {"validation/em": mean(right), "time/validation": time.perf_counter() - began}
+
+    def _answer(
+        self, questions: Sequence[Question], actor: Actor, refiner: Refiner, key: tuple[int, ...]
+    ) -> list[Trace]:
+        """A trace of each question, by the method that is trained."""
+        method = self.config.method
+        answered = drive(
+            [respond(method, actor, refiner, q, (*key, i)) for i, q in enumerate(questions)],
             self.engine,
             self.retriever,
             self.config.retrieval_k,
         )
-        right = [
-            exact_match(y.answer, q.golden_answers)
-            for q, y in zip(self.validation, trajectories, strict=True)
-        ]
-        return {"validation/em": mean(right), "time/validation": time.perf_counter() - began}
+        return [one.trace for one in answered]
 
 
 def _reported(terms: Terms, entropy: torch.Tensor) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Supervised training on demonstrations: the base stage."""
+"""Supervised training: the base and instruction stages, SFT and Rejection Sampling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from searchr2 import progress
-from searchr2.config import Base
+from searchr2.config import Updates
 from searchr2.packing import Row, collate
 from searchr2.ports import Tracker
 from searchr2.training import checkpoints
@@ -21,9 +21,10 @@ LOG_EVERY = 10
 
 
 def imitate(
+    name: str,
     policy: Policy,
     batch_of: Callable[[int], Sequence[Row]],
-    settings: Base,
+    settings: Updates,
     tracker: Tracker,
     state: Path,
     identity: str,
@@ -31,9 +32,9 @@ def imitate(
 ) -> None:
     """Minimise -log p of the loss tokens of each step's ``batch_of``, from ``start`` on.
 
-    Checkpoints under ``state`` carry ``identity``.
+    ``name`` stands beside the progress bar; checkpoints under ``state`` carry ``identity``.
     """
-    bar = progress.bar(settings.steps, "base", "steps", done=start)
+    bar = progress.bar(settings.steps, name, "steps", done=start)
     for step in range(start, settings.steps):
         began = time.perf_counter()
         batch = collate(batch_of(step))
@@ -65,7 +66,7 @@ def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Ten
     return -(logp_BT * weight_BT).sum() / weight_BT.sum()
 
 
-def learning_rate(settings: Base, step: int) -> float:
+def learning_rate(settings: Updates, step: int) -> float:
     """Linear warm-up, then cosine to zero."""
     warmup = max(1, round(settings.warmup_ratio * settings.steps))
     if step < warmup:

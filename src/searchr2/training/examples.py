@@ -1,0 +1,116 @@
+"""What the supervised baselines imitate: gold answers (SFT), or own rollouts that were right.
+
+Rejection Sampling (section 6): several rollouts of each training prompt at the sampling
+temperature, with searches; those whose answer is exact are kept and imitated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchr2 import progress
+from searchr2.actor import Actor
+from searchr2.answers import exact_match
+from searchr2.baselines import respond
+from searchr2.config import Refiner, TrainConfig
+from searchr2.driver import drive
+from searchr2.packing import Row, imitation
+from searchr2.ports import Engine, Retriever
+from searchr2.prompts import PromptBook
+from searchr2.randomness import generator, stage_key
+from searchr2.tags import ANSWER
+from searchr2.trajectory import Author, Question, Span
+
+CHUNK = 64
+"""Questions rolled out before what was kept is written down."""
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Rows in batches, each epoch a permutation named by (seed, epoch)."""
+
+    rows: Sequence[Row]
+    batch_size: int
+    seed: int
+
+    def batch(self, step: int) -> list[Row]:
+        """The rows of ``step``; one that lies across two epochs takes from both."""
+        count = len(self.rows)
+        places = [divmod(step * self.batch_size + i, count) for i in range(self.batch_size)]
+        key = stage_key(self.seed, "examples")
+        orders = {epoch: generator(*key, epoch).permutation(count) for epoch, _ in places}
+        return [self.rows[orders[epoch][offset]] for epoch, offset in places]
+
+
+def gold(questions: Sequence[Question], prompts: PromptBook) -> list[Row]:
+    """SFT: the first gold answer after the prompt of Direct Inference."""
+    codec, rows = prompts.codec, []
+    for question in questions:
+        answer = codec.text(" " + question.golden_answers[0])
+        ids = (*codec.template(ANSWER[0]), *answer, *codec.template(ANSWER[1]))
+        rows.append(imitation((prompts.direct(question.text), Span(Author.ACTOR, ids))))
+    return rows
+
+
+def kept(
+    config: TrainConfig,
+    questions: Sequence[Question],
+    engine: Engine,
+    retriever: Retriever,
+    prompts: PromptBook,
+    notes: Path,
+) -> tuple[list[Row], int]:
+    """Rejection Sampling: the rollouts that were right, and how many there were in all.
+
+    What each chunk of questions came to is a line of ``notes``, so a killed run goes on after the
+    last whole one.
+    """
+    settings = config.supervised
+    asked = questions[: settings.prompts]
+    chunks = [asked[i : i + CHUNK] for i in range(0, len(asked), CHUNK)]
+    found = _read(notes)[: len(chunks)]
+    actor = Actor(prompts, config.rollout, config.rollout.temperature)
+    alone, key = Refiner(max_revisions=0), stage_key(config.seed, "rejection")
+    bar = progress.bar(len(asked), f"{config.run} rollouts", "questions", done=len(found) * CHUNK)
+    notes.parent.mkdir(parents=True, exist_ok=True)
+    with notes.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(chunk) + "\n" for chunk in found)
+        for number in range(len(found), len(chunks)):
+            engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
+            group = [q for q in chunks[number] for _ in range(settings.samples)]
+            answered = drive(
+                [
+                    respond(config.method, actor, alone, q, (*key, number, i))
+                    for i, q in enumerate(group)
+                ],
+                engine,
+                retriever,
+                config.retrieval_k,
+            )
+            right = [
+                [(span.author.value, list(span.ids)) for span in a.trace.final.spans]
+                for q, a in zip(group, answered, strict=True)
+                if exact_match(a.trace.final.answer, q.golden_answers)
+            ]
+            found.append(right)
+            file.write(json.dumps(right) + "\n")
+            file.flush()
+            bar.update(len(chunks[number]))
+    bar.close()
+    rows = [
+        imitation([Span(Author(author), tuple(ids)) for author, ids in spans])
+        for chunk in found
+        for spans in chunk
+    ]
+    return rows, len(asked) * settings.samples
+
+
+def _read(notes: Path) -> list[list[list[tuple[str, list[int]]]]]:
+    """The whole lines of ``notes``; a killed run may have left a part of one."""
+    if not notes.is_file():
+        return []
+    *lines, _part = notes.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines]
