@@ -11,6 +11,8 @@ from searchr2.files import write_json, write_jsonl, write_text
 from searchr2.tracking.record import Record
 
 BACKBONE = "qwen2-mini"
+SNAPSHOT = 4
+"""The step at which a training run keeps its weights."""
 Row = dict[str, Any]
 
 
@@ -26,10 +28,14 @@ def open_training(results: Path, run: str, seed: int) -> Record:
 
 
 def train_record(results: Path, run: str, seed: int, steps: int = 6) -> None:
-    """A finished training run whose reward rises towards 1."""
+    """A finished training run whose reward rises towards 1, and a snapshot of it."""
     with open_training(results, run, seed) as record:
         for step in range(1, steps + 1):
             record.log(training_metrics(step, seed), step)
+            if step == SNAPSHOT < steps:
+                record.log({"validation/em": 0.25}, step)
+                kept = record.folder / f"snapshots/step{step:04d}"
+                write_json(kept / "manifest.json", {"step": step})
         record.log({"validation/em": 0.5}, steps)
         for step in (1, 2, steps):
             rows = [prediction(f"t-{i}", "nq", i < 2, "search") for i in range(4)]
@@ -42,19 +48,24 @@ def training_metrics(step: int, seed: int) -> dict[str, float]:
     return {"reward/mean": reward, "reward/em": reward / 1.5, "loss": 1 / step, "time/rollout": 2.5}
 
 
-def evaluation_record(results: Path, row: str, method: str, checkpoint: str, em: float) -> None:
+def evaluation_record(
+    results: Path, row: str, method: str, checkpoint: str, em: float, snapshot: int | None = None
+) -> None:
     """A finished evaluation with ``em`` percent on every set, a little more on later ones."""
     seed = checkpoint.rpartition("seed")[2] if "seed" in checkpoint else "1"
-    folder = results / f"evaluate/{row}/seed{seed}"
-    weights = str(results / checkpoint / "model")
-    tags = {"method": method, "row": row, "backbone": BACKBONE, "seed": seed, "checkpoint": weights}
+    folder, weights = results / f"evaluate/{row}/seed{seed}", results / checkpoint
+    step = "" if snapshot is None else f"/step{snapshot:04d}"
+    if step:
+        folder, weights = Path(f"{folder}/steps{step}"), Path(f"{weights}/snapshots{step}")
+    tags = {"method": method, "row": row, "backbone": BACKBONE, "seed": seed}
+    inputs = {name: results / f"data/questions/{name}.jsonl" for name in SETS}
     with Record.open(
         folder,
-        name=f"evaluate/{row}/{BACKBONE}/seed{seed}",
+        name=f"evaluate/{row}/{BACKBONE}/seed{seed}{step}",
         stage="evaluate",
-        tags=tags,
+        tags=tags | {"checkpoint": checkpoint},
         config={"rollout": {"max_turns": 4}},
-        inputs={name: results / f"data/questions/{name}.jsonl" for name in SETS},
+        inputs=inputs | {"checkpoint": weights / "manifest.json"},
     ):
         sets: dict[str, dict[str, Any]] = {
             name: {
@@ -147,3 +158,4 @@ def write_results(results: Path) -> None:
     for run, em in (("search-r1", 50.0), ("search-r2", 55.0)):
         for seed in (1, 2):
             evaluation_record(results, run, "search", f"train/{run}/seed{seed}", em + seed)
+    evaluation_record(results, "search-r2", "search", "train/search-r2/seed1", 45.0, SNAPSHOT)

@@ -11,7 +11,7 @@ import pytest
 from records import open_training, train_record, training_metrics, write_results
 
 from searchr2.config import Tracking
-from searchr2.files import read_json, read_jsonl, write_json
+from searchr2.files import read_json, read_jsonl, sha256, write_json
 from searchr2.tracking.follow import sync_once
 from searchr2.tracking.lock import exclusive
 from searchr2.tracking.store import MIRRORED, Store
@@ -63,13 +63,15 @@ def test_the_resolved_config_is_an_artifact(mirrored, tmp_path):
 def test_metrics_carry_their_recorded_time(mirrored):
     results, store = mirrored
     run = by_name(store)["train/search-r1/qwen2-mini/seed2"]
-    history = store.client.get_metric_history(run.info.run_id, "reward/mean")
-    ledger = read_jsonl(results / "train/search-r1/seed2/metrics.jsonl")
-    lines = [line for _, line in ledger if "reward/mean" in line["metrics"]]
-    assert [(point.timestamp, point.step, point.value) for point in history] == [
-        (line["time"], line["step"], line["metrics"]["reward/mean"]) for line in lines
-    ]
-    assert len(lines) == 6
+    lines = [line for _, line in read_jsonl(results / "train/search-r1/seed2/metrics.jsonl")]
+    for name, count in (("reward/mean", 6), ("validation/em", 2)):
+        history = store.client.get_metric_history(run.info.run_id, name)
+        assert len(history) == count
+        assert [(point.timestamp, point.step, point.value) for point in history] == [
+            (line["time"], line["step"], line["metrics"][name])
+            for line in lines
+            if name in line["metrics"]
+        ]
 
 
 def test_a_parent_sums_up_its_seeds(mirrored):
@@ -98,12 +100,41 @@ def test_the_best_checkpoint_of_a_set_is_found(mirrored):
     assert not {"searches/nq", "title_recall/nq"} & set(measured)
 
 
+def test_every_kept_checkpoint_is_ranked_with_its_step(mirrored):
+    results, store = mirrored
+    by_musique = {"field_name": "metrics.em/musique", "dataset_name": "musique"}
+    found = store.client.search_logged_models(
+        [store.experiment],
+        filter_string="params.run = 'search-r2' AND params.seed = '1'",
+        order_by=[by_musique | {"ascending": False}],
+    )
+    assert [model.name for model in found] == ["search-r2-seed1-step6", "search-r2-seed1-step4"]
+    measured = {metric.key: metric for metric in found[1].metrics}
+    musique, questions = measured["em/musique"], results / "data/questions/musique.jsonl"
+    assert (musique.step, musique.value, musique.dataset_name) == (4, 50.0, "musique")
+    assert musique.dataset_digest == sha256(questions)[:32]
+    assert (measured["f1/musique"].value, measured["title_recall/musique"].value) == (55.0, 40.0)
+    assert measured["validation/em"].value == 0.25
+    assert found[1].params["step"] == "4"
+    assert found[1].params["weights"].endswith("train/search-r2/seed1/snapshots/step0004/model")
+    run = by_name(store)["evaluate/search-r2/qwen2-mini/seed1/step0004"]
+    assert run.data.tags["model"] == found[1].name
+    assert found[1].source_run_id == by_name(store)["train/search-r2/qwen2-mini/seed1"].info.run_id
+
+
+def test_a_snapshot_nobody_evaluated_has_its_validation(mirrored):
+    _, store = mirrored
+    (model,) = store.client.search_logged_models(
+        [store.experiment],
+        filter_string="params.run = 'search-r1' AND params.seed = '2' AND params.step = '4'",
+    )
+    assert {metric.key: metric.value for metric in model.metrics} == {"validation/em": 0.25}
+
+
 def test_a_trace_tells_a_trajectory(mirrored):
     _, store = mirrored
-    found = store.client.search_traces(
-        [store.experiment], filter_string="tags.outcome = 'repaired' AND tags.stage = 'evaluate'"
-    )
-    trace = found[0]
+    repaired = "tags.outcome = 'repaired' AND tags.stage = 'evaluate' AND tags.step = '6'"
+    trace = store.client.search_traces([store.experiment], filter_string=repaired)[0]
     root, *steps = sorted(
         trace.data.spans, key=lambda span: (span.start_time_ns, span.parent_id or "")
     )

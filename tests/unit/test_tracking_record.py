@@ -123,14 +123,15 @@ def test_another_config_is_another_run(tmp_path):
     assert [line["metrics"]["loss"] for line in lines(tmp_path / "metrics.jsonl")] == [3.0]
 
 
-def test_trajectories_are_kept_until_another_run_takes_the_folder(tmp_path):
+def test_trajectories_and_snapshots_are_kept_until_another_run_takes_the_folder(tmp_path):
     with record(tmp_path) as run:
         run.keep([{"id": "q"}], step=4)
+        (tmp_path / "snapshots/step0004").mkdir(parents=True)
     assert lines(tmp_path / "rollouts/step-000004.jsonl") == [{"id": "q"}]
     with record(tmp_path):
-        assert (tmp_path / "rollouts").exists()
+        assert {path.name for path in tmp_path.iterdir()} >= {"rollouts", "snapshots"}
     with record(tmp_path, config={**CONFIG, "seed": 2}):
-        assert not (tmp_path / "rollouts").exists()
+        assert not {path.name for path in tmp_path.iterdir()} & {"rollouts", "snapshots"}
 
 
 def test_another_input_is_another_run(tmp_path):

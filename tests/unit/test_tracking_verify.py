@@ -74,6 +74,7 @@ def test_records_have_a_provenance_that_their_own_state_does_not_change(tmp_path
     write_questions(tmp_path)
     evaluation_record(tmp_path, "rag", "rag", "base", 20.0)
     before = content_digest(tmp_path / "evaluate/rag/seed1")
+    evaluation_record(tmp_path, "rag", "rag", "base", 10.0, snapshot=4)
     write_json(tmp_path / "evaluate/rag/seed1/run.json", {})
     assert content_digest(tmp_path / "evaluate/rag/seed1") == before is not None
     assert verify(find_artefacts(tmp_path)) == {}

@@ -20,15 +20,16 @@ VALIDATION = "validation"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint under the method it is evaluated by.
+    """Weights under the method they are evaluated by.
 
-    ``made`` is the record that left it; ``None``: it came from elsewhere, from ``place``.
+    ``made`` is the record that left them; ``None``: they came from elsewhere, from ``place``.
     """
 
     made: RecordFolder | None
     place: str
     step: int
     method: str
+    weights: str
 
     @property
     def identity(self) -> str:
@@ -43,9 +44,8 @@ class Checkpoint:
     def params(self, tags: Mapping[str, str]) -> dict[str, str]:
         """What the UI shows of it; ``tags`` are those of the run that made it."""
         known = {key: tags[key] for key in ("backbone", "seed") if key in tags}
-        weights = str(self.made.path / WEIGHTS) if self.made else self.place
         about = {"run": tags["method"], "method": self.method, "step": str(self.step)}
-        return {**known, **about, "weights": weights}
+        return {**known, **about, "weights": self.weights}
 
 
 class Checkpoints:
@@ -56,30 +56,29 @@ class Checkpoints:
         self._models = store.models()
 
     def trained(self, record: RecordFolder, run: Run) -> None:
-        """The checkpoint a finished run leaves, with its last validation."""
-        step, last = record.last
-        checkpoint = Checkpoint(record, record.key, step, SEARCH)
-        model = self._model(checkpoint, record.about["tags"], run)
-        validated = [
-            Value(name, value, record.about["end"], step, model, _data_set(record, VALIDATION))
-            for name, value in last.items()
-            if name.startswith(f"{VALIDATION}/")
-        ]
-        self._store.write(run, validated)
+        """Every checkpoint a finished run leaves, each with the validation at its step."""
+        lines, _ = record.lines(0)
+        for step, folder in record.checkpoints():
+            checkpoint = _left_by(record, step, folder, SEARCH)
+            model = self._model(checkpoint, record.about["tags"], run)
+            validated = [
+                Value(name, value, line["time"], step, model, _data_set(record, VALIDATION))
+                for line in lines
+                if line["step"] == step
+                for name, value in line["metrics"].items()
+                if name.startswith(f"{VALIDATION}/")
+            ]
+            self._store.write(run, validated)
 
-    def evaluated(self, record: RecordFolder, run: Run, made: RecordFolder | None, by: Run) -> str:
+    def evaluated(self, record: RecordFolder, run: Run, of: Checkpoint, by: Run) -> str:
         """Attach an evaluation's scores to its checkpoint's model, and its data sets to the run.
 
-        ``made`` is the record that left the checkpoint (``None``: it came from elsewhere) and
-        ``by`` its run. Returns the model's id.
+        ``by`` is the run that made the checkpoint, or else this one. Returns the model's id.
         """
-        tags = record.about["tags"]
-        place, step = (made.key, made.last[0]) if made else (tags["checkpoint"], 0)
-        checkpoint = Checkpoint(made, place, step, _method(record))
-        model = self._model(checkpoint, made.about["tags"] if made else tags, by)
+        model = self._model(of, (of.made or record).about["tags"], by)
         sets = [_data_set(record, name) for name in record.result["sets"]] if record.result else []
         self._store.use(run, sets, model)
-        self._store.write(run, scores(record, step, model), tags={"model": checkpoint.name})
+        self._store.write(run, scores(record, of.step, model), tags={"model": of.name})
         return model
 
     def _model(self, checkpoint: Checkpoint, tags: Mapping[str, str], run: Run) -> str:
@@ -91,14 +90,21 @@ class Checkpoints:
         return self._models[identity]
 
 
-def maker(evaluation: RecordFolder, records: Mapping[str, RecordFolder]) -> RecordFolder | None:
-    """The record that left the checkpoint an evaluation is of: by its place, or by its path."""
-    checkpoint = str(evaluation.about["tags"]["checkpoint"])
-    if checkpoint in records:
-        return records[checkpoint]
-    weights = Path(checkpoint).resolve()
-    folder = weights.parent if weights.name == WEIGHTS else weights
-    return next((r for r in records.values() if r.path.resolve() == folder), None)
+def find(evaluation: RecordFolder, records: Mapping[str, RecordFolder]) -> Checkpoint:
+    """The checkpoint an evaluation is of: one that a record here left, or one from elsewhere."""
+    method, tag = _method(evaluation), str(evaluation.about["tags"]["checkpoint"])
+    manifest = str(evaluation.about["inputs"]["checkpoint"]["path"])
+    folder = (evaluation.path.parent / manifest).resolve().parent
+    for record in records.values():
+        if record.result is None and folder.is_relative_to(record.path.resolve()):
+            for step, left in record.checkpoints():
+                if left.resolve() == folder:
+                    return _left_by(record, step, left, method)
+    return Checkpoint(None, tag, evaluation.snapshot or 0, method, tag)
+
+
+def _left_by(record: RecordFolder, step: int, folder: Path, method: str) -> Checkpoint:
+    return Checkpoint(record, record.key, step, method, str(folder / WEIGHTS))
 
 
 def scores(evaluation: RecordFolder, step: int, model: str | None) -> list[Value]:

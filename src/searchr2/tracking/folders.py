@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from searchr2.files import DataError, UserError, digest, read_json
+from searchr2.files import MANIFEST, DataError, UserError, digest, read_json
 from searchr2.tracking.lock import is_held
-from searchr2.tracking.record import LEDGER, LOCK, ROLLOUTS, RUN, STATE
+from searchr2.tracking.record import LEDGER, LOCK, ROLLOUTS, RUN, SNAPSHOTS, STATE
 
-PLACES = ("base", "train/*/*", "evaluate/*/*")
+PLACES = ("base", "instruct", "train/*/*", "evaluate/*/*", "evaluate/*/*/steps/*")
 PREDICTIONS = "predictions.jsonl"
 RESULT = "metrics.json"
 """An evaluation's outcome: ``{"sets": {set: {"em": ..., ...}}, "average": {...}}``."""
@@ -39,7 +40,12 @@ class RecordFolder:
     def group(self) -> str | None:
         """The run or row that this is one seed of (``train/search-r2/seed1`` is of search-r2)."""
         parts = self.key.split("/")
-        return parts[1] if len(parts) == 3 else None
+        return parts[1] if len(parts) > 2 else None
+
+    @property
+    def snapshot(self) -> int | None:
+        """The step of the snapshot that an evaluation under ``steps/`` is of."""
+        return _step(self.path) if self.path.parent.name == "steps" else None
 
     @property
     def inputs(self) -> dict[str, dict[str, str | None]]:
@@ -51,13 +57,14 @@ class RecordFolder:
         """A digest that changes when anything but the ledger does."""
         return digest([self.about, self.result])
 
-    def trajectories(self) -> Iterator[tuple[Path, int, int]]:
+    def trajectories(self, evaluated: int) -> Iterator[tuple[Path, int, int]]:
         """Files of trajectories worth showing, each with its step and time (epoch ms).
 
-        An evaluation's predictions; the first and the last rollouts that training kept.
+        An evaluation's predictions, with the step ``evaluated`` of its checkpoint; the first and
+        the last rollouts that training kept.
         """
         if (self.path / PREDICTIONS).exists():
-            yield self.path / PREDICTIONS, 0, self.about["start"]
+            yield self.path / PREDICTIONS, evaluated, self.about["start"]
         kept = sorted((self.path / ROLLOUTS).glob("step-*.jsonl"))
         moments = {line["step"]: line["time"] for line in self.lines(0)[0]} if kept else {}
         for path in dict.fromkeys((*kept[:1], *kept[-1:])):
@@ -65,12 +72,16 @@ class RecordFolder:
             yield path, step, moments.get(step, self.about["start"])
 
     @property
-    def last(self) -> tuple[int, dict[str, float]]:
-        """The highest step in the ledger and its metrics; 0 and none without a ledger."""
-        lines = self.lines(0)[0]
-        step = max((line["step"] for line in lines), default=0)
-        found = [line["metrics"].items() for line in lines if line["step"] == step]
-        return step, {name: value for items in found for name, value in items}
+    def last(self) -> int:
+        """The highest step in the ledger; 0 without a ledger."""
+        return max((line["step"] for line in self.lines(0)[0]), default=0)
+
+    def checkpoints(self) -> Iterator[tuple[int, Path]]:
+        """The weights a training run kept, by step: snapshots on its way, then its last ones."""
+        for path in sorted((self.path / SNAPSHOTS).glob(f"*/{MANIFEST}")):
+            if (step := _step(path.parent)) is not None:
+                yield step, path.parent
+        yield self.last, self.path
 
     def lines(self, offset: int) -> tuple[list[Line], int]:
         """The ledger's whole lines from byte ``offset`` on, and the byte after the last of them."""
@@ -83,6 +94,12 @@ class RecordFolder:
             content = file.read()
         end = content.rfind(b"\n") + 1
         return [json.loads(line) for line in content[:end].splitlines()], offset + end
+
+
+def _step(folder: Path) -> int | None:
+    """The step a folder is named by: 8 for ``step0008``."""
+    digits = re.fullmatch(r"step(\d+)", folder.name)
+    return int(digits[1]) if digits else None
 
 
 def find_evaluations(results: Path, name: str) -> list[Path]:

@@ -14,7 +14,7 @@ from statistics import fmean
 
 from searchr2.files import UserError, digest, read_jsonl
 from searchr2.tracking import views
-from searchr2.tracking.checkpoints import Checkpoints, maker, scores
+from searchr2.tracking.checkpoints import Checkpoints, find, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
 from searchr2.tracking.store import STATUS, Run, Store, Value
@@ -75,10 +75,10 @@ class Mirror:
         if run.mirrored.get("state") == record.state:
             return False
         if record.result is not None:
-            made = maker(record, records)
-            by = self._runs[made.id] if made else run
-            model = self._checkpoints.evaluated(record, run, made, by)
-            self._trace(record, run, {"mlflow.modelId": model})
+            checkpoint = find(record, records)
+            by = self._runs[checkpoint.made.id] if checkpoint.made else run
+            model = self._checkpoints.evaluated(record, run, checkpoint, by)
+            self._trace(record, run, {"mlflow.modelId": model}, checkpoint.step)
         elif record.about["status"] == "finished":
             self._checkpoints.trained(record, run)
             self._trace(record, run, {})
@@ -86,11 +86,16 @@ class Mirror:
         self._store.write(run, tags=record.about["tags"], state=record.state)
         return True
 
-    def _trace(self, record: RecordFolder, run: Run, metadata: dict[str, str]) -> None:
-        """Show a sample of a record's trajectories; ``metadata`` goes with each."""
+    def _trace(
+        self, record: RecordFolder, run: Run, metadata: dict[str, str], evaluated: int = 0
+    ) -> None:
+        """Show a sample of a record's trajectories; ``metadata`` goes with each.
+
+        ``evaluated`` is the step of the checkpoint that an evaluation is of.
+        """
         known = record.about["tags"]
         tags = {key: known[key] for key in ("stage", "method", "backbone", "seed") if key in known}
-        for path, step, moment in record.trajectories():
+        for path, step, moment in record.trajectories(evaluated):
             rows = sample((row for _, row in read_jsonl(path)), self._traces)
             about = {**tags, "row": record.group or record.key, "step": str(step)}
             self._store.trace(rows, moment, about, {**metadata, "mlflow.sourceRun": run.id})
@@ -124,10 +129,15 @@ class Mirror:
         return self._runs[identity]
 
     def _summarise(self, group: list[RecordFolder]) -> None:
-        """Write to the parent of a group the mean over seeds of what its evaluations found."""
+        """Write to the parent of a group the mean over seeds of what its evaluations found.
+
+        Those of snapshots are not in it.
+        """
         parent = self._parent(group[0])
         found: dict[str, list[float]] = {}
         for record in group:
+            if record.snapshot is not None:
+                continue
             for value in scores(record, 0, None):
                 found.setdefault(value.name, []).append(value.value)
         end = max(int(record.about["end"] or record.about["start"]) for record in group)

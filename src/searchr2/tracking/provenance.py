@@ -91,10 +91,13 @@ def content_digest(path: Path) -> str | None:
 
 
 def _content(folder: Path) -> Iterator[Path]:
-    """What a folder holds, save for what changes when nothing of substance does."""
+    """What a folder holds, save for what changes when nothing of substance does.
+
+    Evaluations of snapshots (``steps/``) have a provenance of their own.
+    """
     for file in sorted(folder.rglob("*")):
         place = file.relative_to(folder).parts
-        if file.is_file() and place[0] not in ("run.json", PROVENANCE, "state"):
+        if file.is_file() and place[0] not in ("run.json", PROVENANCE, "state", "steps"):
             yield file
 
 

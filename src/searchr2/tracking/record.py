@@ -24,6 +24,8 @@ RUN = "run.json"
 LEDGER = "metrics.jsonl"
 STATE = "state"
 ROLLOUTS = "rollouts"
+SNAPSHOTS = "snapshots"
+"""Weights that a training run keeps on its way, in folders ``step<NNNN>``."""
 LOCK = Path(STATE, "lock")
 IDENTITY = ("name", "stage", "config", "inputs")
 """What makes a run in a folder the same run when it is started again."""
@@ -75,7 +77,8 @@ class Record:
             ledger = self.folder / STATE / LEDGER
             if not earlier:
                 ledger.unlink(missing_ok=True)
-                shutil.rmtree(self.folder / ROLLOUTS, ignore_errors=True)
+                for left in (ROLLOUTS, SNAPSHOTS):
+                    shutil.rmtree(self.folder / left, ignore_errors=True)
             self._ledger = Ledger(ledger)
             held.callback(self._ledger.close)
             self._begin(earlier)
