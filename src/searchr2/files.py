@@ -7,8 +7,9 @@ import json
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MANIFEST = "manifest.json"
 PROVENANCE = "provenance.json"
@@ -26,15 +27,25 @@ class ArtifactError(UserError):
     """A missing or damaged artefact; the message names it and the rule that rebuilds it."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write ``path`` anew in, which replaces it at the end or is removed on an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+    with replacing(path) as file:
+        file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,30 +67,33 @@ def read_json(path: Path) -> Any:
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number from 1, object) of each non-blank line.
-
-    Raises ``DataError`` naming file and line where a line is not a JSON object in UTF-8.
-    """
+    """``json_lines`` of a file; raises ``DataError`` naming one that cannot be opened."""
     try:
         file = path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     with file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-                row = json.loads(line) if line else None
-                if "\\ud" in line or "\\uD" in line:  # half a surrogate pair can be written nowhere
-                    json.dumps(row, ensure_ascii=False).encode()
-            except (json.JSONDecodeError, UnicodeError) as error:
-                raise DataError(f"{path}:{number}: not a line of JSON: {error}") from None
-            if row is None and not line:
-                continue
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{path}:{number}: expected a JSON object, found {type(row).__name__}"
-                )
-            yield number, row
+        yield from json_lines(file, path)
+
+
+def json_lines(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number from 1, object) of each non-blank line of the file at ``path``.
+
+    Raises ``DataError`` naming file and line where a line is not a JSON object in UTF-8.
+    """
+    for number, raw in enumerate(lines, start=1):
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            row = json.loads(line) if line else None
+            if "\\ud" in line or "\\uD" in line:  # half a surrogate pair can be written nowhere
+                json.dumps(row, ensure_ascii=False).encode()
+        except (json.JSONDecodeError, UnicodeError) as error:
+            raise DataError(f"{path}:{number}: not a line of JSON: {error}") from None
+        if row is None and not line:
+            continue
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
+        yield number, row
 
 
 def sha256(path: Path) -> str:

@@ -1,10 +1,13 @@
 """Reading passages: the layout, its quirks, and what is said of rows that cannot be used."""
 
+import gzip
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from searchr2.corpus import read_corpus, split_contents
+from searchr2.corpus import import_corpus, join_contents, read_corpus, split_contents
 from searchr2.files import DataError
 
 
@@ -61,6 +64,93 @@ def test_a_row_that_cannot_be_used_is_named_by_file_and_line(tmp_path, row, reas
         list(read_corpus(path))
     assert str(error.value).startswith(f"{path}:2: ")
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "title", "text"),
+    [
+        ({"title": "A B", "text": "It is."}, "A B", "It is."),
+        ({"title": " A\n\u00a0B ", "text": " It is. \n"}, "A B", "It is."),
+        ({"title": "", "text": "It is."}, "", "It is."),
+        ({"text": "It is.\nIt was."}, "It is.", "It is.\nIt was."),
+        ({"title": "B", "contents": '"A"\nIt is.'}, "A", "It is."),
+        ({"title": None, "text": '"A"\nIt is.'}, "A", "It is."),
+    ],
+)
+def test_title_and_text_may_stand_in_columns_of_their_own(tmp_path, row, title, text):
+    [passage] = read_corpus(write(tmp_path, {"id": 1} | row))
+    assert (passage.title, passage.text) == (title, text)
+
+
+@pytest.mark.parametrize(
+    ("ids", "again"),
+    [
+        (["0", "1", "2", "1"], "1"),
+        ([7, 8, 9, "x", 8], "8"),
+        (["x", "0", "1", "x"], "x"),
+        (["3", "1", "2", "1"], "1"),
+        (["5", "7", "6", "7"], "7"),
+        (["5", "7", "6", "6"], "6"),
+        (["0", "00", "1", "00"], "00"),
+    ],
+)
+def test_an_id_is_found_again_whatever_their_order(tmp_path, ids, again):
+    path = write(tmp_path, *({"id": id_, "contents": "c"} for id_ in ids))
+    with pytest.raises(DataError, match=f":{len(ids)}: id '{again}' occurs twice"):
+        list(read_corpus(path))
+
+
+@given(st.lists(st.integers(0, 12).map(str) | st.sampled_from(["01", "x", "-1", "²"])))
+def test_ids_are_told_apart_as_a_set_tells_them(ids):
+    from searchr2.corpus import _Ids
+
+    seen, known = set(), _Ids()
+    for id_ in ids:
+        assert known.add(id_) == (id_ not in seen)
+        seen.add(id_)
+    assert bool(known) == bool(ids)
+
+
+def test_ids_that_count_up_are_not_kept():
+    from searchr2.corpus import _Ids
+
+    known = _Ids()
+    assert all(known.add(str(number)) for number in range(100, 1000))
+    assert not known.others
+
+
+line = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1)
+
+
+@given(line.map(str.strip).filter(bool), st.text(min_size=1).map(str.strip).filter(bool))
+def test_what_was_joined_is_parted_again(title, text):
+    parted = split_contents(join_contents(title, text))
+    assert parted == (title, text)
+
+
+def test_every_corpus_is_imported_to_json_lines(tmp_path):
+    table = tmp_path / "kilt.tsv"
+    table.write_text('id\ttext\ttitle\n1\tIt is.\t"A ""B"""\n2\tIt was.\tC\n')
+    import_corpus(table, tmp_path / "out" / "corpus.jsonl")
+    found = [(p.id, p.title, p.text) for p in read_corpus(tmp_path / "out" / "corpus.jsonl")]
+    assert found == [("1", 'A "B"', "It is."), ("2", "C", "It was.")]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["corpus.jsonl"]
+
+
+def test_json_lines_in_an_archive_are_imported_byte_by_byte(tmp_path):
+    plain = write(tmp_path, {"id": 1, "contents": '"A"\na', "more": 1.0}, "")
+    packed = tmp_path / "corpus.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    import_corpus(packed, tmp_path / "imported.jsonl")
+    assert (tmp_path / "imported.jsonl").read_bytes() == plain.read_bytes()
+
+
+def test_a_corpus_that_cannot_be_imported_leaves_nothing(tmp_path):
+    table = tmp_path / "kilt.tsv"
+    table.write_text("1\tIt is.\n1\tIt was.\n")
+    with pytest.raises(DataError, match=r"kilt\.tsv:2: id '1' occurs twice"):
+        import_corpus(table, tmp_path / "out" / "corpus.jsonl")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_an_empty_corpus_is_an_error(tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 from worlds import rows, world
 
+from searchr2 import splits
 from searchr2.config import SETS, ConfigError, Data, load
 from searchr2.data import prepare
 from searchr2.files import DataError, read_jsonl
@@ -60,6 +61,41 @@ def test_own_files_are_split_and_the_corpus_is_linked_to(tmp_path, own):
     ids = [row["id"] for row in (*train, *held_out)]
     assert ids != sorted(ids)
     assert len(set(ids)) == 20
+
+
+def test_a_corpus_in_another_container_is_imported(tmp_path, own):
+    table = tmp_path / "my.tsv"
+    table.write_text("1\tIt is.\n")
+    out = tmp_path / "data"
+    for _ in range(2):
+        prepare(Data(**own | {"corpus": str(table)}), world(), out)
+        assert not (out / "corpus.jsonl").is_symlink()
+        assert read(out / "corpus.jsonl") == [{"id": "1", "contents": '"It is."\nIt is.'}]
+
+
+@pytest.fixture
+def small_paper(monkeypatch, own):
+    """The paper's split table, of the size of ``own``."""
+    monkeypatch.setattr(splits, "EVALUATION", {"nq": splits.Split("test", 5)})
+    table = {"one": splits.Split("train", 10), "two": splits.Split("train", 10)}
+    monkeypatch.setattr(splits, "TRAINING", table)
+
+
+def test_the_papers_questions_are_counted_before_any_is_left_out(tmp_path, own, small_paper):
+    prepare(Data(**own, expect="paper", max_questions=2), world(), tmp_path / "data")
+    assert len(read(tmp_path / "data" / "questions" / "nq.jsonl")) == 2
+
+
+def test_other_questions_than_the_papers_are_refused_where_those_are_expected(
+    tmp_path, own, small_paper
+):
+    own["questions"]["popqa"] = own["questions"]["nq"]
+    with pytest.raises(DataError, match="popqa: not one of the paper's sets"):
+        prepare(Data(**own, expect="paper"), world(), tmp_path / "data")
+    del own["questions"]["popqa"]
+    with pytest.raises(DataError, match="two: 0 questions read, its train split has 10"):
+        prepare(Data(**own | {"train": own["train"][:1]}, expect="paper"), world(), tmp_path)
+    prepare(Data(**own | {"train": own["train"][:1]}), world(), tmp_path / "data")
 
 
 def test_holding_out_every_row_is_an_error(tmp_path, own):
