@@ -374,14 +374,14 @@ class Gains(Section):
     """
 
     run: str = "search-r2"
-    """Whose checkpoints (with the first of ``seeds``); where ``runs`` has no such, none are."""
+    """Whose checkpoints, with the first of ``seeds``; without a Meta-Refiner none are measured."""
     seed: int = 1
     """Questions and every sample are a function of it, the same at each checkpoint."""
     questions: int = Field(140, ge=2)
     """Validation questions asked; standard errors are over these."""
-    drafts: int = Field(4, ge=1)
+    drafts: int = Field(6, ge=1)
     """Drafts of a question, each shown to the Meta-Refiner."""
-    regenerations: int = Field(2, ge=1)
+    regenerations: int = Field(1, ge=1)
     """Of each draft from each place it could be cut. More drafts narrow the errors sooner."""
     rollouts: int = Field(8, ge=1)
     """Traces of a question that measure the gain itself, apart from all of these."""
@@ -514,8 +514,6 @@ class Experiment(Settings):
     """Ways of answering: name -> row."""
     tables: dict[str, Table] = {}
     """Tables of exact match: name -> the rows it has; ``<results>/<name>.csv``."""
-    curves: list[str] = []
-    """Rows whose exact match is drawn over the steps of their training (Fig. 5)."""
 
 
 class WorldConfig(Section):
@@ -623,6 +621,7 @@ class GainsConfig(Section):
     rollout: Rollout = Rollout()
     refiner: Refiner = Refiner()
     reward: Reward = Reward()
+    judge: Judge = Judge()
     retrieval_k: int = 3
     gains: Gains = Gains()
 

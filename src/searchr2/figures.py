@@ -1,8 +1,9 @@
-"""Training curves: EM of validation and rollouts against the step, and what the Meta-Refiner did.
+"""Training curves: reward and EM against the step, what the Meta-Refiner did, EM on the seven sets.
 
-Read from the ledgers of runs (``metrics.jsonl``). Each run has a colour that colour-blind readers
-can tell apart and stands beside its curve by name; with several seeds each is a faint line, their
-mean a strong one over the steps all of them have. Nothing is smoothed. Same ledgers, same bytes.
+Read from the ledgers of runs (``metrics.jsonl``) and from the table of their snapshots (Fig. 5).
+Each run has a colour that colour-blind readers can tell apart and stands beside its curve by name;
+with several seeds each is a faint line, their mean a strong one over the steps all of them have.
+Nothing is smoothed. Same ledgers, same bytes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from searchr2.files import DataError, read_jsonl
+from searchr2.table_page import TITLES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito's palette; runs beyond it begin anew."""
 _INK, _GRID = "#333333", "#E4E4E4"
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "axes.edgecolor": "#999999",
@@ -85,6 +87,10 @@ REFINER_PANELS = (
     ),
     Panel("Meta-Refiner: EM regained by a cut, points", (Curve("refiner/regain"),), signed=True),
 )
+SET_PANELS = tuple(
+    Panel(f"Test EM, {title}, %", (Curve(key),), scale=1, marker="o")
+    for key, title in (*TITLES.items(), ("average", "average"))
+)
 
 Runs = Mapping[str, Sequence[pd.DataFrame]]
 """Run -> one frame a seed: index the step, a column a metric, absent values NaN."""
@@ -106,30 +112,46 @@ def read_ledger(path: Path) -> pd.DataFrame:
     return pd.DataFrame.from_dict(points, orient="index").sort_index()
 
 
-def training_dynamics(runs: Runs) -> Figure:
-    """The figure; its second row is there when a run has a Meta-Refiner."""
+def read_curves(path: Path) -> dict[str, pd.DataFrame]:
+    """Method -> EM by step, a column a set and their average, of a table over steps."""
+    table = pd.read_csv(path)
+    if not {"method", "step", "average"} <= set(table):
+        raise DataError(f"{path}: not a table over steps: it lacks method, step or average")
+    return {str(name): part.set_index("step") for name, part in table.groupby("method", sort=False)}
+
+
+def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = None) -> Figure:
+    """The figure: training, the Meta-Refiner where a run has one, EM on the sets where evaluated.
+
+    ``curves`` are those of ``read_curves``.
+    """
     refined = {name: seeds for name, seeds in runs.items() if _has(seeds, "refiner/revised")}
-    rows = (PANELS, REFINER_PANELS) if refined else (PANELS,)
+    training = (PANELS, REFINER_PANELS) if refined else (PANELS,)
+    tested = (SET_PANELS[:4], SET_PANELS[4:]) if curves else ()
+    rows = [(panels, runs) for panels in training]
+    rows += [
+        (panels, {name: [frame] for name, frame in (curves or {}).items()}) for panels in tested
+    ]
     colours = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(runs)}
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(
-            figsize=(11, 2.9 * len(rows)), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1)
+            figsize=(13, 2.9 * len(rows)), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1)
         )
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(rows), len(PANELS), sharex=True, squeeze=False)
-        for panels, line in zip(rows, axes, strict=True):
-            for panel, ax in zip(panels, line, strict=True):
-                _draw(ax, panel, runs, refined, colours)
-        for ax in axes[-1]:
-            ax.set_xlabel("training step")
-        figure.supxlabel(_notes(runs), x=0.008, ha="left", fontsize=7.5, color="#666666")
+        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
+        for part, (panels, shown) in zip(parts, rows, strict=True):
+            axes = part.subplots(1, len(panels), sharex=True, squeeze=False)[0]
+            for panel, ax in zip(panels, axes, strict=True):
+                _draw(ax, panel, shown, refined, colours)
+                ax.set_xlabel("training step")
+        parts[-1].supxlabel(_notes(runs), x=0.008, ha="left", fontsize=7.5, color="#666666")
     return figure
 
 
 def save(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and ``stem``.pdf, without the date that would make every file differ."""
     stem.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None})
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
 
@@ -158,13 +180,18 @@ def _draw(ax: Axes, panel: Panel, runs: Runs, refined: Runs, colours: Mapping[st
             end = _curve(ax, measured, panel, curve, colours[name])
             note = curve.note if name in refined else ""
             labels.append((end, f"{name}, {note}" if note else name, colours[name]))
-    ax.set_title(panel.title)
+    dress(ax, panel.title, panel.signed, labels)
+
+
+def dress(ax: Axes, title: str, signed: bool, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Title, grid and ticks of a panel over training steps; ``labels`` are (end, name, colour)."""
+    ax.set_title(title)
     ax.grid(color=_GRID, linewidth=0.6)
     ax.set_axisbelow(True)
     ax.tick_params(length=2.5, labelbottom=True)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    if panel.signed:
+    if signed:
         ax.axhline(0, color="#999999", linewidth=0.6)
     else:
         ax.set_ylim(bottom=0)

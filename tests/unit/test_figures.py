@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.figures import read_ledger, training_dynamics
+from searchr2.figures import read_curves, read_ledger, training_dynamics
 from searchr2.files import DataError
 
 
@@ -130,3 +130,29 @@ def test_a_run_needs_a_name(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["figure", "--runs", "metrics.jsonl", "--out", str(tmp_path / "f")])
     assert "is not NAME=LEDGER" in capsys.readouterr().err
+
+
+def test_the_sets_are_drawn_over_the_steps_of_their_table(tmp_path):
+    table = tmp_path / "table_curves.csv"
+    table.write_text(
+        "method,backbone,step,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,average\n"
+        + "".join(
+            f"{name},b,{step},{step},2,3,4,5,6,7,{step / 2}\n"
+            for name in ("Search-R2", "Search-R1")
+            for step in (8, 16, 24)
+        )
+    )
+    runs = {"Search-R1": [read_ledger(ledger(tmp_path / "a"))]} | {
+        "Search-R2": [read_ledger(ledger(tmp_path / "b", refiner=True))]
+    }
+    axes = panels(training_dynamics(runs, read_curves(table)))
+    assert len(axes) == 3 + 3 + 8
+    for name, height in (("NQ", [8, 16, 24]), ("average", [4, 8, 12])):
+        first, second = drawn(axes[f"Test EM, {name}, %"])
+        assert first == second == ([8, 16, 24], height, True)
+
+
+def test_a_table_that_is_not_over_steps_draws_no_curves(tmp_path):
+    (tmp_path / "table1.csv").write_text("method,average\nRAG,1.0\n")
+    with pytest.raises(DataError, match="not a table over steps"):
+        read_curves(tmp_path / "table1.csv")

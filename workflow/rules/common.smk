@@ -2,6 +2,8 @@
 
 MODELS = ("base", "instruct")
 """Checkpoints that runs start from; every other one is a run."""
+CURVES = "table_curves"
+"""The table over steps that is also drawn."""
 SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
 
 
@@ -86,10 +88,24 @@ def evaluations(config, lines, file):
     ]
 
 
+def measured(config):
+    """Training step -> checkpoint of the run whose gain is measured; none without Meta-Refiner."""
+    run, seed = config["gains"]["run"], config["seeds"][0]
+    of = config["runs"].get(run, {"kind": None})
+    if of["kind"] != "grpo" or not of_run(config, run)["refiner"]["max_revisions"]:
+        return {}
+    end = checkpoint(config, run, seed)
+    return {
+        0: checkpoint(config, of["start"]),
+        **{step: f"{end}/snapshots/step{step:04d}" for step in snapshots(config, run)},
+        of_run(config, run)["grpo"]["steps"]: end,
+    }
+
+
 def curves(config):
     """Ledger of each run that is drawn -> how the figure names it: as its row of the table."""
     return {
         f"{config['results']}/{record(row['checkpoint'], seed)}/metrics.jsonl": row["label"]
-        for row in map(config["rows"].get, config["curves"])
+        for row in map(config["rows"].get, config["tables"].get(CURVES, {"rows": []})["rows"])
         for seed in config["seeds"]
     }

@@ -50,9 +50,11 @@ def check(config):
         named = {
             f"tables.{name}": [*table["rows"], *sum(table.get("compare", []), [])]
             for name, table in tables.items()
-        } | {"curves": config.get("curves", [])}
+        }
         for place, names in named.items():
             wrong += [f"{place}: {name!r} is not in rows" for name in dict.fromkeys(names) if name not in rows]
+        if (of := config.get("gains", {}).get("run", "")) and of not in runs:
+            wrong.append(f"gains.run: {of!r} is not in runs")
         if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
             wrong.append(
                 "tracking.uri: a user name or password here would be kept with the results; leave it"
@@ -121,6 +123,16 @@ def stages(config):
             "evaluation": pick(config["evaluation"], "bootstrap"),
             "lines": lines(config, table),
             "compare": table["compare"],
+        }
+    if measured(config):
+        settings = of_run(config, run := config["gains"]["run"])
+        yield "gains", {
+            "run": run,
+            "seed": config["seeds"][0],
+            "backbone": config["model"]["backbone"],
+            "retrieval_k": config["retrieval"]["k"],
+            "gains": {key: value for key, value in config["gains"].items() if key != "run"},
+            **pick(settings, "prompts", "rollout", "refiner", "reward", "judge"),
         }
     yield "tracking", config["tracking"]
 

@@ -53,6 +53,7 @@ rule retrieval:
 rule figure:
     input:
         curves(config),
+        table=f"<results>/{CURVES}.csv",
     output:
         png=report(
             "<results>/figures/training_dynamics.png",
@@ -69,4 +70,4 @@ rule figure:
         runs=[f"{name}={ledger}" for ledger, name in curves(config).items()],
         out=subpath(output.png, strip_suffix=".png"),
     shell:
-        "searchr2 figure --runs {params.runs:q} --out {params.out} &> {log}"
+        "searchr2 figure --runs {params.runs:q} --table {input.table} --out {params.out} &> {log}"

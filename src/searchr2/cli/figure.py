@@ -3,6 +3,7 @@
 Give a run several times, once a seed, and its seeds are drawn faintly under their mean.
 
 example: searchr2 figure --out results/figures/training_dynamics \\
+             --table results/table_curves.csv \\
              --runs Search-R1=results/train/search-r1/seed1/metrics.jsonl \\
                     Search-R2=results/train/search-r2/seed1/metrics.jsonl
 """
@@ -23,6 +24,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="name of a run and its metrics.jsonl",
     )
     parser.add_argument(
+        "--table", type=Path, help="a table over steps, for EM on the seven sets (CSV)"
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, help="path without ending; .png and .pdf are written"
     )
 
@@ -35,9 +39,12 @@ def run(options: argparse.Namespace) -> None:
     for name, path in options.runs:
         runs.setdefault(name, []).append(path)
     ledgers = {name: [figures.read_ledger(path) for path in paths] for name, paths in runs.items()}
+    curves = figures.read_curves(options.table) if options.table else None
     inputs = {str(path): path for _, path in options.runs}
+    if options.table:
+        inputs["table"] = options.table
     with made(Path(f"{options.out}.png"), stage="figure", config={}, inputs=inputs):
-        figures.save(figures.training_dynamics(ledgers), options.out)
+        figures.save(figures.training_dynamics(ledgers, curves), options.out)
 
 
 def _run(text: str) -> tuple[str, Path]:
