@@ -49,7 +49,7 @@ class Data(Section):
     """Where passages and questions come from. All ``None``: the generated world."""
 
     corpus: str | None = None
-    """A file of passages, {"id", "contents": "\\"Title\\"\\ntext"} a line, or as docs/data.md has it."""
+    """A file of passages in one of the layouts of docs/data.md."""
     questions: dict[Set, str] | None = None
     """Evaluation set -> file of questions in one of the layouts of docs/data.md."""
     train: list[str] | None = None
