@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 import urllib.request
+from contextlib import contextmanager, suppress
 
 import pytest
 from records import open_training, train_record, training_metrics
 
 from searchr2.config import Tracking
-from searchr2.files import read_jsonl
-from searchr2.tracking.follow import SyncError, sync_once
+from searchr2.files import read_jsonl, write_json
+from searchr2.tracking.follow import SETTINGS, SyncError, sync_once
 from searchr2.tracking.store import Store
+from tests.e2e.stages import environment, files, finish, logged, metrics
 
 pytestmark = pytest.mark.e2e
 TROUBLES = ("down", "error", "hang")
@@ -37,7 +39,8 @@ class Proxy(socketserver.ThreadingTCPServer):
     def become(self, trouble):
         self.trouble = trouble
         while self.open:  # clients keep connections for later
-            self.open.pop().shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                self.open.pop().shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self):
@@ -126,19 +129,90 @@ def test_troubles_at_the_start_in_the_middle_and_at_the_end(tmp_path, port, impa
     in_trouble()
     sync_once(tmp_path, settings)
     sync_once(tmp_path, settings)
+    assert mirrored(tmp_path, settings) == recorded(tmp_path / "train/x/seed1")
     proxy.shutdown()
-    direct = settings.model_copy(update={"uri": f"http://127.0.0.1:{port}"})
-    assert points(Store(tmp_path, direct)) == [
-        (line["step"], line["time"], line["metrics"]["loss"])
-        for _, line in read_jsonl(tmp_path / "train/x/seed1/metrics.jsonl")
-    ]
 
 
-def points(store):
+def recorded(record):
+    """Every point of a run's ledger."""
+    return sorted(
+        (name, line["step"], line["time"], value)
+        for _, line in read_jsonl(record / "metrics.jsonl")
+        for name, value in line["metrics"].items()
+    )
+
+
+def mirrored(results, settings):
+    """Every point that the store has of the one training run."""
+    store = Store(results, settings)
     (run,) = store.client.search_runs([store.experiment], "tags.stage = 'train'")
     assert run.info.status == "FINISHED"
-    history = store.client.get_metric_history(run.info.run_id, "loss")
-    return [(point.step, point.timestamp, point.value) for point in history]
+    return sorted(
+        (name, point.step, point.timestamp, point.value)
+        for name in run.data.metrics
+        for point in store.client.get_metric_history(run.info.run_id, name)
+    )
+
+
+def outcome(record):
+    """What a training run made, whenever it was made: weights, rollouts, figures of each step."""
+    manifest = (record / "manifest.json").read_bytes()
+    return manifest, files(record / "model"), files(record / "rollouts"), metrics(record)
+
+
+@contextmanager
+def following(results, settings):
+    """The mirror beside a workflow, as the workflow starts it; at the end, what it said."""
+    write_json(results / SETTINGS, settings.model_dump())
+    said: list[str] = []
+    with subprocess.Popen(["sleep", "600"]) as workflow:
+        command = [sys.executable, "-m", "searchr2.cli.main", "sync", "--follow"]
+        command += ["--results", str(results), "--parent", str(workflow.pid)]
+        follower = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            yield said
+        finally:
+            workflow.kill()
+            workflow.wait()
+            said += follower.communicate(timeout=90)
+
+
+@pytest.mark.parametrize("trouble", [None, *TROUBLES])
+def test_training_is_the_same_beside_any_server(
+    tmp_path, port, impatient, stages, trained, trouble
+):
+    """At the start, in the middle and at the end; what it must equal knew of no tracking."""
+    proxy = Proxy(port)
+    settings = Tracking(uri=proxy.url, experiment=f"beside {trouble}")
+    record = tmp_path / "train/search-r2/seed1"
+    proxy.become(trouble)
+    with following(tmp_path, settings) as said:
+        training = subprocess.Popen(stages.train(record), env=environment())
+        for moment, becomes in ((2, None), (4, trouble)):
+            while training.poll() is None and logged(record) < moment:
+                time.sleep(0.01)
+            proxy.become(becomes)
+        assert training.wait(timeout=120) == 0
+    assert outcome(record) == outcome(trained)
+    assert ("not mirrored yet" in said[1]) == bool(trouble)
+    proxy.become(None)
+    sync_once(tmp_path, settings)
+    assert mirrored(tmp_path, settings) == recorded(record)
+    proxy.shutdown()
+
+
+def test_training_is_the_same_beside_a_locked_database(tmp_path, stages, trained):
+    record = tmp_path / "train/search-r2/seed1"
+    Store(tmp_path, Tracking()).runs()
+    with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        with following(tmp_path, Tracking()) as said:
+            finish(stages.train(record))
+        database.execute("ROLLBACK")
+    assert outcome(record) == outcome(trained)
+    assert "database is locked" in said[1]
+    sync_once(tmp_path, Tracking())
+    assert mirrored(tmp_path, Tracking()) == recorded(record)
 
 
 def test_two_processes_may_open_a_fresh_store_at_once(tmp_path):
@@ -175,19 +249,3 @@ def test_a_record_that_makes_no_sense_stops_no_other(tmp_path, caplog):
     sync_once(tmp_path, Tracking())
     assert "train/w/seed1" in caplog.text
     assert Store(tmp_path, Tracking()).runs()
-
-
-def test_following_a_hanging_server_ends_with_the_workflow(tmp_path, impatient):
-    """Training goes on as if nothing were there; the follower notices, says so and goes."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        (tmp_path / "config").mkdir()
-        (tmp_path / "config/tracking.json").write_text(f'{{"uri": "{uri}"}}')
-        with subprocess.Popen(["sleep", "3"]) as workflow:
-            command = [sys.executable, "-m", "searchr2.cli.main", "sync", "--follow"]
-            command += ["--results", str(tmp_path), "--parent", str(workflow.pid)]
-            follower = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-            train_record(tmp_path, "x", 1)
-        _, said = follower.communicate(timeout=60)
-    assert "not mirrored yet" in said
-    assert (tmp_path / "train/x/seed1/metrics.jsonl").exists()

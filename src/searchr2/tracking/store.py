@@ -24,6 +24,7 @@ LIMITS = {
     "MLFLOW_ASYNC_TRACE_LOGGING_RETRY_TIMEOUT": "10",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 for name, value in LIMITS.items():
     os.environ.setdefault(name, value)
