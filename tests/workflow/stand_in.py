@@ -32,6 +32,7 @@ def main() -> None:
         "table": [out, out.with_suffix(".md"), given.get("--differences", "")],
         "retrieval": [out],
         "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
+        "gains": [out, *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf"))],
     }
     for path in map(Path, several.get(stage) or [out / name for name in FILES[stage]]):
         path.parent.mkdir(parents=True, exist_ok=True)

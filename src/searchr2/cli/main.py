@@ -28,6 +28,7 @@ COMMANDS = {
     "retrieval": "recall of supporting titles and answers, per set",
     "table": "Table 1 and its paired differences, from evaluations",
     "figure": "the training curves",
+    "gains": "the terms of the Meta-Refiner's gain, measured on checkpoints",
     "reference": "our tables beside the paper's, with verdicts",
     "ask": "ask a trained run your own question and watch it search",
     "compare": "what one evaluation has over others, with intervals",
