@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from searchr2 import config
 from searchr2.config import Model, Retrieval, Reward
 from searchr2.files import MANIFEST, ArtifactError, read_json, verify_manifest
 from searchr2.ports import Judge, Retriever
+from searchr2.prompts import read_templates
 from searchr2.training.export import WEIGHTS
+
+if TYPE_CHECKING:
+    from searchr2.judging.model import Chat
 
 
 def quiet() -> None:
@@ -82,10 +87,32 @@ def load_retriever(folder: Path) -> Retriever:
     raise ArtifactError(f"{path}: unknown kind of index {kind!r}")
 
 
-def make_judge(settings: Reward) -> Judge | None:
+def make_judge(reward: Reward, judge: config.Judge) -> Judge | None:
     """The process reward's judge; ``None`` where the reward is EM alone."""
-    if not settings.process:
+    if not reward.process:
         return None
-    from searchr2.judging import EvidenceJudge
+    if judge.kind == "evidence":
+        from searchr2.judging.evidence import EvidenceJudge
 
-    return EvidenceJudge()
+        return EvidenceJudge()
+    from searchr2.judging.model import TEMPLATES, ModelJudge
+
+    templates = read_templates(judge.templates, TEMPLATES, "judge.templates")
+    return ModelJudge(make_chat(judge), templates)
+
+
+def make_chat(judge: config.JudgeModel) -> Chat:
+    """The judging model, in this process or behind a server."""
+    if judge.kind == "http":
+        from searchr2.judging.http import HttpChat
+
+        return HttpChat(judge)
+    from searchr2.codec import Codec
+    from searchr2.engines.local import LocalEngine
+    from searchr2.judging.local import LocalChat
+
+    weights = weights_folder(judge.model or "", "judge.model names it")
+    codec = Codec.load(weights)
+    # what is judged once is not asked again: no prefix is worth its memory
+    engine = LocalEngine(load_model(weights), codec, max_rows=judge.concurrency, cache_bytes=0)
+    return LocalChat(engine, codec, judge.max_tokens, judge.chat)

@@ -103,7 +103,10 @@ class Retriever(Protocol):
 
 
 class Judge(Protocol):
-    """Counts a trajectory's useful collections (u_i summed, Appendix K); ``None``: no verdict."""
+    """Counts a trajectory's useful collections (u_i summed, Appendix K): 0 to their number.
+
+    ``None`` is no verdict: a judge that cannot tell never says 0 instead.
+    """
 
     def count(
         self, items: Sequence[tuple[Question, tuple[Collection, ...]]]

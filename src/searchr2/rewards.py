@@ -1,7 +1,7 @@
 """The hybrid reward (section 3.3): R(y) = r_outcome * (1 + r_process).
 
 r_outcome is EM; r_process is the share of searches whose collection was useful. The outcome gates
-the process reward, so wrong answers are never judged.
+the process reward, so wrong answers are never judged, and neither is a trajectory without a search.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from searchr2.trajectory import Question, Trajectory
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """``process`` is ``None`` where there is none: a wrong answer, or no verdict from the judge."""
+    """``process`` is ``None`` where there is none: no judge, a wrong answer, or no verdict."""
 
     outcome: float
     process: float | None
@@ -33,16 +33,12 @@ def score(trajectories: Sequence[tuple[Question, Trajectory]], judge: Judge | No
     r_process = (1/M) * sum_i u_i over the M searches of a right answer; M = 0 gives 0.
     """
     outcomes = [exact_match(y.answer, question.golden_answers) for question, y in trajectories]
-    judged = [i for i, outcome in enumerate(outcomes) if outcome and judge is not None]
-    process: dict[int, float | None] = {}
-    if judge is not None:
-        counts = judge.count([(trajectories[i][0], trajectories[i][1].collections) for i in judged])
-        for i, useful in zip(judged, counts, strict=True):
-            process[i] = _density(useful, len(trajectories[i][1].collections))
+    if judge is None:
+        return [Reward(outcome, None) for outcome in outcomes]
+    found = [(question, y.collections) for question, y in trajectories]
+    judged = [i for i, outcome in enumerate(outcomes) if outcome and found[i][1]]
+    process = {i: 0.0 for i, outcome in enumerate(outcomes) if outcome and not found[i][1]}
+    for i, useful in zip(judged, judge.count([found[i] for i in judged]), strict=True):
+        if useful is not None:
+            process[i] = useful / len(found[i][1])
     return [Reward(outcome, process.get(i)) for i, outcome in enumerate(outcomes)]
-
-
-def _density(useful: int | None, searches: int) -> float | None:
-    if useful is None:
-        return None
-    return min(max(useful, 0), searches) / searches if searches else 0.0

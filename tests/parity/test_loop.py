@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from searchr2.config import Grpo, Refiner, Rollout, TrainConfig, TrainPaths  # noqa: E402
 from searchr2.engines.local import LocalEngine  # noqa: E402
-from searchr2.judging import EvidenceJudge  # noqa: E402
+from searchr2.judging.evidence import EvidenceJudge  # noqa: E402
 from searchr2.training.loop import Trainer, learning_rate  # noqa: E402
 from searchr2.trajectory import Author, Question  # noqa: E402
 

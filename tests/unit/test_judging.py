@@ -3,7 +3,7 @@
 import pytest
 from rollouts import document, question
 
-from searchr2.judging import EvidenceJudge
+from searchr2.judging.evidence import EvidenceJudge
 
 
 def collection(titles):

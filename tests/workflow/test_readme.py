@@ -184,7 +184,7 @@ def test_every_package_has_its_reason():
     assert named == {canonicalize_name(Requirement(line).name) for line in wanted}
 
 
-KEY = r"(?:reward|rollout|refiner|policy|validation|loss|time|alarms)/[a-z_]+"
+KEY = r"(?:reward|judge|rollout|refiner|policy|validation|loss|time|alarms)/[a-z_]+"
 
 
 def test_every_metric_has_its_definition():

@@ -84,7 +84,7 @@ def assemble(config: Any, weights: str) -> Any:
         reference=reference,
         engine=LocalEngine(policy.model, codec),
         retriever=retriever,
-        judge=make_judge(config.reward),
+        judge=make_judge(config.reward, config.judge),
         prompts=prompts,
         questions=training_questions(config, prompts),
         validation=[q for path in config.paths.validation for q in read_questions(Path(path))],

@@ -58,7 +58,7 @@ class Trainer:
         update = self.update(rows, step)
         total = time.perf_counter() - began
         return {
-            **describe(self.rollouts, self.config.grpo.group_size),
+            **describe(self.rollouts, self.config.grpo.group_size, self.judge is not None),
             **update,
             **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
             "time/step": total,

@@ -25,17 +25,19 @@ def mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def describe(rollouts: Sequence[Rollout], group_size: int) -> dict[str, float | None]:
-    """Reward, rollout and refiner metrics of one step."""
+def describe(
+    rollouts: Sequence[Rollout], group_size: int, process: bool
+) -> dict[str, float | None]:
+    """Reward, judge, rollout and refiner metrics of one step; ``process``: there is a judge."""
     rewards = [r.reward.total for r in rollouts]
     groups = [rewards[i : i + group_size] for i in range(0, len(rewards), group_size)]
     finals = [r.trace.final for r in rollouts]
-    process = [r.reward.process for r in rollouts if r.reward.process is not None]
+    densities = [r.reward.process for r in rollouts if r.reward.process is not None]
     written = [sum(len(step.action.ids) for step in y.steps) for y in finals]
     return {
         "reward/mean": mean(rewards),
         "reward/std": pstdev(rewards),
-        "reward/process": mean(process),
+        "reward/process": mean(densities),
         "reward/equal_groups": mean([float(max(g) == min(g)) for g in groups]),
         "rollout/em": mean([r.reward.outcome for r in rollouts]),
         "rollout/em_draft": mean([r.draft for r in rollouts]),
@@ -43,7 +45,17 @@ def describe(rollouts: Sequence[Rollout], group_size: int) -> dict[str, float | 
         "rollout/turns": mean([len(y.steps) for y in finals]),
         "rollout/searches": mean([len(y.collections) for y in finals]),
         "rollout/response_tokens": mean(written),
+        **(_judge(rollouts) if process else {}),
         **_refiner(rollouts),
+    }
+
+
+def _judge(rollouts: Sequence[Rollout]) -> dict[str, float | None]:
+    searched = [r for r in rollouts if r.trace.final.collections]
+    judged = [r for r in searched if r.reward.outcome]
+    return {
+        "judge/skipped": mean([float(not r.reward.outcome) for r in searched]),
+        "judge/unparsable": mean([float(r.reward.process is None) for r in judged]),
     }
 
 

@@ -1,4 +1,4 @@
-"""Judges of the process reward: how many of a trajectory's collections were useful (Appendix K)."""
+"""The judge that knows the gold supporting titles: no model, no draw, the default."""
 
 from __future__ import annotations
 
