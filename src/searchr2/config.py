@@ -367,6 +367,15 @@ class Evaluation(Section):
     """Resamples behind each interval."""
 
 
+class StepTime(Section):
+    """The comparison of step times (Table 5)."""
+
+    runs: list[str] = ["search-r1", "search-r2"]
+    """Names in ``runs`` that take turns; the first is what the others are compared with."""
+    steps: int = Field(12, ge=2)
+    """Steps of each, after one that warms up."""
+
+
 class Gains(Section):
     """The Meta-Refiner's gain, taken apart (section 4): Monte-Carlo on checkpoints of a run.
 
@@ -512,6 +521,8 @@ class Experiment(Settings):
     """Training runs: name -> what it does and the settings in which it differs."""
     rows: dict[str, Row] = {}
     """Ways of answering: name -> row."""
+    step_time: StepTime | None = None
+    """Which runs' step times are compared; ``None``: no such table."""
     tables: dict[str, Table] = {}
     """Tables of exact match: name -> the rows it has; ``<results>/<name>.csv``."""
 
@@ -547,6 +558,16 @@ class TrainConfig(Settings):
     backbone: str
     retrieval_k: int = 3
     paths: TrainPaths
+
+
+class StepTimeConfig(Section):
+    """``searchr2 steptime --config``: the runs that take turns; made by the workflow."""
+
+    runs: list[TrainConfig] = Field(min_length=2)
+    labels: dict[str, str]
+    """Run -> its name in the table."""
+    steps: int = StepTime().steps
+    resamples: int = Evaluation().bootstrap
 
 
 class Line(Section):

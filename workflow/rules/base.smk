@@ -33,10 +33,10 @@ rule base:
         "<logs>/base.log",
     benchmark:
         "<benchmarks>/base.tsv"
+    priority: 2
     conda:
         "../../envs/searchr2.yaml"
     threads: 1
-    priority: 2
     resources:
         mem_mb=3000,
         runtime=120,

@@ -37,9 +37,7 @@ def checkpoint(config, name, seed=None):
 
 def made(config, name, seed=None):
     """The file that says checkpoint ``name`` is whole; none for one that the user brought."""
-    return (
-        [] if brought(config, name) else [f"{checkpoint(config, name, seed)}/manifest.json"]
-    )
+    return [] if brought(config, name) else [f"{checkpoint(config, name, seed)}/manifest.json"]
 
 
 def seeds(config, name):
@@ -100,6 +98,12 @@ def measured(config):
         **{step: f"{end}/snapshots/step{step:04d}" for step in snapshots(config, run)},
         of_run(config, run)["grpo"]["steps"]: end,
     }
+
+
+def label(config, run):
+    """How tables name ``run``: as its first row."""
+    named = (row["label"] for row in config["rows"].values() if row["checkpoint"] == run)
+    return next(named, run)
 
 
 def curves(config):

@@ -52,7 +52,11 @@ def check(config):
             for name, table in tables.items()
         }
         for place, names in named.items():
-            wrong += [f"{place}: {name!r} is not in rows" for name in dict.fromkeys(names) if name not in rows]
+            wrong += [
+                f"{place}: {name!r} is not in rows"
+                for name in dict.fromkeys(names)
+                if name not in rows
+            ]
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
         if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
@@ -86,23 +90,9 @@ def stages(config):
             "lessons": config[stage],
             **pick(config, "model", "prompts", "rollout", "retrieval", "deepspeed"),
         }
-    for run, of in config["runs"].items():
-        settings = of_run(config, run)
+    for run in config["runs"]:
         for seed in config["seeds"]:
-            yield f"train/{run}/seed{seed}", {
-                "run": run,
-                "seed": seed,
-                "backbone": config["model"]["backbone"],
-                "retrieval_k": config["retrieval"]["k"],
-                "paths": {
-                    "model": checkpoint(config, of["start"]),
-                    "index": f"{config['results']}/index/task",
-                    "train": [f"{config['results']}/data/train.jsonl"],
-                    "validation": [f"{config['results']}/data/validation.jsonl"],
-                },
-                **pick(of, "kind", "method"),
-                **pick(settings, *read_by(of["kind"])),
-            }
+            yield f"train/{run}/seed{seed}", training(config, run, seed)
     for name, row in config["rows"].items():
         settings = of_run(config, row["checkpoint"])
         refiner = ["refiner"] if config["evaluation"]["refine"] else []
@@ -134,7 +124,34 @@ def stages(config):
             "gains": {key: value for key, value in config["gains"].items() if key != "run"},
             **pick(settings, "prompts", "rollout", "refiner", "reward", "judge"),
         }
+    if config["step_time"]:
+        timed = config["step_time"]["runs"]
+        yield "step_time", {
+            "runs": [training(config, run, config["seeds"][0]) for run in timed],
+            "labels": {run: label(config, run) for run in timed},
+            "steps": config["step_time"]["steps"],
+            "resamples": config["evaluation"]["bootstrap"],
+        }
     yield "tracking", config["tracking"]
+
+
+def training(config, run, seed):
+    """The settings of a training run, as ``searchr2 train`` takes them."""
+    of = config["runs"][run]
+    return {
+        "run": run,
+        "seed": seed,
+        "backbone": config["model"]["backbone"],
+        "retrieval_k": config["retrieval"]["k"],
+        "paths": {
+            "model": checkpoint(config, of["start"]),
+            "index": f"{config['results']}/index/task",
+            "train": [f"{config['results']}/data/train.jsonl"],
+            "validation": [f"{config['results']}/data/validation.jsonl"],
+        },
+        **pick(of, "kind", "method"),
+        **pick(of_run(config, run), *read_by(of["kind"])),
+    }
 
 
 def read_by(kind):
@@ -147,7 +164,9 @@ def write_settings(config):
     """Bring the files under results/config up to date, touching only those that change."""
     for stage, settings in stages(config):
         path = Path(config["results"], "config", f"{stage}.json")
-        in_order = stage.startswith("tables/")  # of its lines; elsewhere moving a line changes nothing
+        in_order = stage.startswith(
+            "tables/"
+        )  # of its lines; elsewhere moving a line changes nothing
         text = json.dumps(settings, indent=1, sort_keys=not in_order) + "\n"
         if not path.is_file() or path.read_text() != text:
             hold(config["results"])
