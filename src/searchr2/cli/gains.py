@@ -134,7 +134,7 @@ def draw(step: int, folder: Path, config: Any, options: argparse.Namespace) -> A
     questions = [q for path in options.questions for q in read_questions(path)]
     sampler = Sampler(
         refiner=MetaRefiner(actor, config.refiner),
-        judge=make_judge(config.reward),
+        judge=make_judge(config.reward, config.judge),
         engine=LocalEngine(load_model(weights), codec),
         retriever=load_retriever(options.index),
         k=config.retrieval_k,
