@@ -2,8 +2,8 @@
 
 MODELS = ("base", "instruct")
 """Checkpoints that runs start from; every other one is a run."""
-CURVES = "table_curves"
-"""The table over steps that is also drawn."""
+CURVES, REVISIONS = "table_curves", "table_revisions"
+"""Tables that are also drawn: over training steps, and against the revisions allowed."""
 SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
 
 
@@ -86,6 +86,11 @@ def evaluations(config, lines, file):
     ]
 
 
+def compared(config):
+    """The lines of the two rows whose trajectories are compared, if any are."""
+    return {row: line(config, row) for row in config["quality"]["rows"] or []}
+
+
 def measured(config):
     """Training step -> checkpoint of the run whose gain is measured; none without Meta-Refiner."""
     run, seed = config["gains"]["run"], config["seeds"][0]
@@ -104,6 +109,19 @@ def label(config, run):
     """How tables name ``run``: as its first row."""
     named = (row["label"] for row in config["rows"].values() if row["checkpoint"] == run)
     return next(named, run)
+
+
+def revising(config):
+    """Ledger of each run of the table of revisions -> how many it allows."""
+    rows = config["tables"].get(REVISIONS, {"rows": []})["rows"]
+    runs = [config["rows"][row]["checkpoint"] for row in rows]
+    return {
+        f"{config['results']}/{record(run, seed)}/metrics.jsonl": of_run(config, run)["refiner"][
+            "max_revisions"
+        ]
+        for run in runs
+        for seed in config["seeds"]
+    }
 
 
 def curves(config):

@@ -14,6 +14,7 @@ SCHEMA = json.loads(Path(workflow.source_path("../schema/config.schema.json")).r
 RUN = SCHEMA["$defs"]["Run"]["properties"]
 OVERRIDABLE = [key for key, of in RUN.items() if of.get("type") == "object"]
 """The sections a run may differ in."""
+JUDGE_NEEDS = {"local": ("model",), "http": ("url", "model")}
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -50,7 +51,7 @@ def check(config):
         named = {
             f"tables.{name}": [*table["rows"], *sum(table.get("compare", []), [])]
             for name, table in tables.items()
-        }
+        } | {"quality.rows": config.get("quality", {}).get("rows") or []}
         for place, names in named.items():
             wrong += [
                 f"{place}: {name!r} is not in rows"
@@ -59,6 +60,12 @@ def check(config):
             ]
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
+        wrong += [
+            f"{place}: a judge of kind {judge['kind']} needs {key}"
+            for place, judge in judges(config)
+            for key in JUDGE_NEEDS.get(judge.get("kind"), ())
+            if not judge.get(key)
+        ]
         if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
             wrong.append(
                 "tracking.uri: a user name or password here would be kept with the results; leave it"
@@ -66,6 +73,15 @@ def check(config):
             )
     if wrong:
         raise WorkflowError("\n".join(f"config: {line}" for line in wrong))
+
+
+def judges(config):
+    """Each judge as far as the config tells it, with its place."""
+    reward, quality = config.get("judge", {}), config.get("quality", {})
+    yield "judge", reward
+    yield "quality.judge", quality.get("judge", {})
+    for name, run in config.get("runs", {}).items():
+        yield f"runs.{name}.judge", {**reward, **run.get("judge", {})} if "judge" in run else {}
 
 
 def pick(settings, *keys):
@@ -132,6 +148,8 @@ def stages(config):
             "steps": config["step_time"]["steps"],
             "resamples": config["evaluation"]["bootstrap"],
         }
+    if config["quality"]["rows"]:
+        yield "quality", {**config["quality"], "lines": compared(config)}
     yield "tracking", config["tracking"]
 
 
@@ -156,7 +174,7 @@ def training(config, run, seed):
 
 def read_by(kind):
     """The sections that a run of ``kind`` reads."""
-    unread = {"grpo": {"supervised"}}.get(kind, {"grpo", "refiner", "reward"})
+    unread = {"grpo": {"supervised"}}.get(kind, {"grpo", "refiner", "reward", "judge"})
     return [key for key in OVERRIDABLE if key not in unread]
 
 

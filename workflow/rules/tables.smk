@@ -71,3 +71,27 @@ rule figure:
         out=subpath(output.png, strip_suffix=".png"),
     shell:
         "searchr2 figure --runs {params.runs:q} --table {input.table} --out {params.out} &> {log}"
+
+
+rule revisions:
+    input:
+        revising(config),
+        table=f"<results>/{REVISIONS}.csv",
+    output:
+        png=report(
+            "<results>/figures/revisions.png",
+            caption="../report/revisions.rst",
+            category="Training",
+        ),
+        pdf="<results>/figures/revisions.pdf",
+    log:
+        "<logs>/revisions.log",
+    conda:
+        "../../envs/searchr2.yaml"
+    threads: 1
+    params:
+        runs=[f"{allowed}={ledger}" for ledger, allowed in revising(config).items()],
+        out=subpath(output.png, strip_suffix=".png"),
+    shell:
+        "searchr2 revisions --runs {params.runs:q} --table {input.table} --out {params.out}"
+        " &> {log}"

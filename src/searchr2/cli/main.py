@@ -28,6 +28,7 @@ COMMANDS = {
     "base": "train the small base model on demonstrations",
     "train": "train a run with GRPO (Search-R1, Search-R2, ablations)",
     "evaluate": "answer questions greedily and score the answers",
+    "revisions": "draw what more revisions buy and cost",
     "steptime": "seconds of a training step, method against method",
     "score": "EM, F1 and sub-EM of a predictions file",
     "retrieval": "recall of supporting titles and answers, per set",

@@ -41,6 +41,7 @@ def describe(
         "reward/equal_groups": mean([float(max(g) == min(g)) for g in groups]),
         "rollout/em": mean([r.reward.outcome for r in rollouts]),
         "rollout/em_draft": mean([r.draft for r in rollouts]),
+        "rollout/generated": sum(1 + len(r.trace.drafts) for r in rollouts) / len(groups),
         "rollout/answered": mean([float(y.answer is not None) for y in finals]),
         "rollout/turns": mean([len(y.steps) for y in finals]),
         "rollout/searches": mean([len(y.collections) for y in finals]),
