@@ -34,8 +34,9 @@ def test_em_is_drawn_at_the_revisions_allowed_and_counts_over_steps(ledgers):
     line = {"average": 50.0, "average_ci_low": 45.0, "average_ci_high": 54.0}
     figure = draw(pd.DataFrame([line, {**line, "average": 52.0}]), generated(ledgers))
     left, right = figure.axes
-    assert [list(xy) for xy in left.lines[0].get_xydata()] == [[1.0, 50.0], [2.0, 52.0]]
-    assert [text.get_text() for text in right.get_legend().get_texts()] == [
+    drawn = left.lines[0]
+    assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([1, 2], [50.0, 52.0])
+    assert [str(line.get_label()) for line in right.lines] == [
         "1 allowed, mean 7.00",
         "2 allowed, mean 9.50",
     ]
