@@ -16,7 +16,7 @@ from searchr2.config import Method, Refiner
 from searchr2.ports import Completion, Generate, Procedure, Search
 from searchr2.refiner import MetaRefiner
 from searchr2.tags import ANSWER, Action, parse
-from searchr2.trajectory import Author, Collection, Question, Span, Trace, Trajectory
+from searchr2.trajectory import Collection, Question, Span, Trace, Trajectory
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,9 @@ class Interleaving(Actor):
     stops = ("\n", ANSWER[1])
 
     def read(self, text: str) -> Action:
-        action, sentence = parse(text), text.strip()
-        if action.kind == "none" and sentence:
-            return Action("search", sentence)
-        return action
+        codec, action = self.prompts.codec, parse(text)
+        sentence = text.removesuffix(codec.decode((codec.eos_id,))).strip()
+        return Action("search", sentence) if action.kind == "none" and sentence else action
 
 
 class Condensing(Actor):

@@ -29,23 +29,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2.build import load_model, load_retriever, new_model, quiet
+    from searchr2.build import load_retriever, quiet
     from searchr2.codec import Codec
     from searchr2.config import BaseConfig, load
     from searchr2.files import digest, read_json, sha256, verify_manifest
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
     from searchr2.tracking.record import Record
-    from searchr2.training import checkpoints
     from searchr2.training.export import WEIGHTS, export
-    from searchr2.training.policy import Policy
     from searchr2.training.supervised import imitate
 
     quiet()
     config = load(BaseConfig, read_json(options.config), options.config)
     verify_manifest(options.start, "`snakemake --forcerun tokenizer base` rebuilds it")
-    trained = (options.start / WEIGHTS).is_dir()
-    source = options.start / WEIGHTS if trained else options.start
+    weights = options.start / WEIGHTS
+    source = weights if weights.is_dir() else options.start
     codec, retriever = Codec.load(source), load_retriever(options.index)
     questions = read_questions(options.demonstrations)
     inputs = {
@@ -54,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
         "demonstrations": options.demonstrations,
     }
     identity = digest([config.model_dump(), {k: sha256(path) for k, path in inputs.items()}])
-    settings, state, stage = config.lessons, options.out / "state", config.stage
+    settings, stage, state = config.lessons, config.stage, options.out / "state"
     record = Record.open(
         options.out,
         name=f"{stage}/{config.model.backbone}/seed{settings.seed}",
@@ -65,17 +63,21 @@ def run(options: argparse.Namespace) -> None:
     )
     with record:
         lessons = curriculum(config, questions, load_prompts(config.prompts, codec), retriever)
-        model = (
-            load_model(str(source))
-            if trained
-            else new_model(config.model, codec.size, settings.seed)
+        model = starting_model(config, source, codec.size)
+        model = imitate(
+            stage, model, lessons.batch, settings, config.deepspeed, record, state, identity
         )
-        policy = Policy(model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2)
-        start = checkpoints.resume(state, identity, policy.load)
-        record.rewind(start)
-        imitate(stage, policy, lessons.batch, settings, record, state, identity, start)
-        export(policy.model, source, options.out, {"stage": stage, "identity": identity})
-        policy.close()
+        export(model, source, options.out, {"stage": stage, "identity": identity})
+
+
+def starting_model(config: Any, source: Path, vocabulary: int) -> Any:
+    """The model in ``source``; new weights where it is a tokenizer's folder."""
+    from searchr2.build import load_model, new_model
+    from searchr2.training.export import WEIGHTS
+
+    if source.name == WEIGHTS:
+        return load_model(str(source))
+    return new_model(config.model, vocabulary, config.lessons.seed)
 
 
 def curriculum(config: Any, questions: Any, prompts: Any, retriever: Any) -> Any:

@@ -138,38 +138,35 @@ def optimise(config: Any, weights: str, record: Any, out: Path, about: dict[str,
 
 def teach(config: Any, weights: str, record: Any, out: Path, about: dict[str, Any]) -> Any:
     """Every supervised update from the newest checkpoint on."""
-    from searchr2.build import load_model, load_retriever
+    from searchr2.build import load_model
     from searchr2.codec import Codec
-    from searchr2.engines.local import LocalEngine
     from searchr2.prompts import load_prompts
-    from searchr2.training import checkpoints, examples
-    from searchr2.training.policy import Policy
+    from searchr2.training import examples
     from searchr2.training.supervised import imitate
 
     settings, state, identity = config.supervised, out / "state", about["identity"]
-    codec = Codec.load(weights)
+    codec, model = Codec.load(weights), load_model(weights)
     prompts = load_prompts(config.prompts, codec)
     questions = training_questions(config, prompts)
-    model = load_model(weights)
-    rollouts = {}
     if config.kind == "sft":
         rows = examples.gold(questions, prompts)
     else:
-        engine, index = LocalEngine(model, codec), load_retriever(Path(config.paths.index))
         notes = state / f"rollouts-{identity}.jsonl"
-        rows, count = examples.kept(config, questions, engine, index, prompts, notes)
-        rollouts = {"rollout/em": len(rows) / count}
-        if not rows:
-            log.warning("%s: of %d rollouts none was right; the model stays", config.run, count)
-            record.rewind(0)
-            record.log(rollouts, 0)
-            return model
-    policy = Policy(model, config.deepspeed, 1.0, settings.weight_decay, settings.adam_beta2)
-    start = checkpoints.resume(state, identity, policy.load)
-    record.rewind(start)
-    if start == 0 and rollouts:
-        record.log(rollouts, 0)
-    epochs = examples.Epochs(rows, settings.batch_size, config.seed)
-    imitate(config.run, policy, epochs.batch, settings, record, state, identity, start)
-    policy.close()
-    return policy.model
+        rows = sample(config, questions, model, prompts, record, notes)
+    if not rows:
+        log.warning("%s: no rollout was right, so there is nothing to imitate", config.run)
+        return model
+    batch = examples.Epochs(rows, settings.batch_size, config.seed).batch
+    return imitate(config.run, model, batch, settings, config.deepspeed, record, state, identity)
+
+
+def sample(config: Any, questions: Any, model: Any, prompts: Any, record: Any, notes: Path) -> Any:
+    """The rows of Rejection Sampling: what was right of the model's own rollouts."""
+    from searchr2.build import load_retriever
+    from searchr2.engines.local import LocalEngine
+    from searchr2.training import examples
+
+    engine, index = LocalEngine(model, prompts.codec), load_retriever(Path(config.paths.index))
+    rows, count = examples.kept(config, questions, engine, index, prompts, notes)
+    record.log({"rollout/em": len(rows) / count}, 0)
+    return rows

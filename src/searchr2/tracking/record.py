@@ -94,7 +94,7 @@ class Record:
         write_jsonl(self.folder / ROLLOUTS / f"step-{step:06d}.jsonl", rows)
 
     def rewind(self, step: int) -> None:
-        """Say that work goes on after ``step`` (a checkpoint's); call it once, before logging."""
+        """Say that work goes on after ``step`` (a checkpoint's); call it before logging that."""
         self._ledger.rewind(step)
 
     def __exit__(

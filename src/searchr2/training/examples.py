@@ -26,6 +26,8 @@ from searchr2.trajectory import Author, Question, Span
 
 CHUNK = 64
 """Questions rolled out before what was kept is written down."""
+Noted = list[tuple[str, list[int]]]
+"""A rollout that was right: author and ids of each span."""
 
 
 @dataclass(frozen=True)
@@ -68,35 +70,17 @@ def kept(
     What each chunk of questions came to is a line of ``notes``, so a killed run goes on after the
     last whole one.
     """
-    settings = config.supervised
-    asked = questions[: settings.prompts]
+    asked = questions[: config.supervised.prompts]
     chunks = [asked[i : i + CHUNK] for i in range(0, len(asked), CHUNK)]
-    found = _read(notes)[: len(chunks)]
+    found = _read(notes)
     actor = Actor(prompts, config.rollout, config.rollout.temperature)
-    alone, key = Refiner(max_revisions=0), stage_key(config.seed, "rejection")
     bar = progress.bar(len(asked), f"{config.run} rollouts", "questions", done=len(found) * CHUNK)
     notes.parent.mkdir(parents=True, exist_ok=True)
     with notes.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(chunk) + "\n" for chunk in found)
         for number in range(len(found), len(chunks)):
-            engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
-            group = [q for q in chunks[number] for _ in range(settings.samples)]
-            answered = drive(
-                [
-                    respond(config.method, actor, alone, q, (*key, number, i))
-                    for i, q in enumerate(group)
-                ],
-                engine,
-                retriever,
-                config.retrieval_k,
-            )
-            right = [
-                [(span.author.value, list(span.ids)) for span in a.trace.final.spans]
-                for q, a in zip(group, answered, strict=True)
-                if exact_match(a.trace.final.answer, q.golden_answers)
-            ]
-            found.append(right)
-            file.write(json.dumps(right) + "\n")
+            found.append(_right(config, chunks[number], number, actor, engine, retriever))
+            file.write(json.dumps(found[-1]) + "\n")
             file.flush()
             bar.update(len(chunks[number]))
     bar.close()
@@ -105,10 +89,35 @@ def kept(
         for chunk in found
         for spans in chunk
     ]
-    return rows, len(asked) * settings.samples
+    return rows, len(asked) * config.supervised.samples
 
 
-def _read(notes: Path) -> list[list[list[tuple[str, list[int]]]]]:
+def _right(
+    config: TrainConfig,
+    questions: Sequence[Question],
+    number: int,
+    actor: Actor,
+    engine: Engine,
+    retriever: Retriever,
+) -> list[Noted]:
+    """The rollouts of chunk ``number`` whose answer is exact."""
+    engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
+    alone, key = Refiner(max_revisions=0), (*stage_key(config.seed, "rejection"), number)
+    group = [q for q in questions for _ in range(config.supervised.samples)]
+    answered = drive(
+        [respond(config.method, actor, alone, q, (*key, i)) for i, q in enumerate(group)],
+        engine,
+        retriever,
+        config.retrieval_k,
+    )
+    return [
+        [(span.author.value, list(span.ids)) for span in one.trace.final.spans]
+        for q, one in zip(group, answered, strict=True)
+        if exact_match(one.trace.final.answer, q.golden_answers)
+    ]
+
+
+def _read(notes: Path) -> list[list[Noted]]:
     """The whole lines of ``notes``; a killed run may have left a part of one."""
     if not notes.is_file():
         return []

@@ -6,34 +6,41 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from searchr2 import progress
-from searchr2.config import Updates
+from searchr2.config import Deepspeed, Updates
 from searchr2.packing import Row, collate
-from searchr2.ports import Tracker
+from searchr2.tracking.record import Record
 from searchr2.training import checkpoints
 from searchr2.training.logprobs import Tensors, tensors, token_logprobs
 from searchr2.training.policy import Policy
 
 LOG_EVERY = 10
+MAX_NORM = 1.0
+"""At which the gradient is clipped."""
 
 
 def imitate(
     name: str,
-    policy: Policy,
+    model: Any,
     batch_of: Callable[[int], Sequence[Row]],
     settings: Updates,
-    tracker: Tracker,
+    deepspeed: Deepspeed,
+    record: Record,
     state: Path,
     identity: str,
-    start: int,
-) -> None:
-    """Minimise -log p of the loss tokens of each step's ``batch_of``, from ``start`` on.
+) -> Any:
+    """``model`` after every step of ``settings``, minimising -log p of the loss tokens.
 
-    ``name`` stands beside the progress bar; checkpoints under ``state`` carry ``identity``.
+    A step's rows are ``batch_of`` it. ``name`` stands beside the progress bar; checkpoints under
+    ``state`` carry ``identity``, and the newest of them is where it starts.
     """
+    policy = Policy(model, deepspeed, MAX_NORM, settings.weight_decay, settings.adam_beta2)
+    start = checkpoints.resume(state, identity, policy.load)
+    record.rewind(start)
     bar = progress.bar(settings.steps, name, "steps", done=start)
     for step in range(start, settings.steps):
         began = time.perf_counter()
@@ -42,8 +49,8 @@ def imitate(
         parts = [tensors(batch, policy.device)]
         value, norm = policy.update(parts, negative_log_likelihood, rate)
         speed = int(batch.valid_BT.sum()) / (time.perf_counter() - began)
-        if (step + 1) % LOG_EVERY == 0:
-            tracker.log(
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
+            record.log(
                 {
                     "loss/weighted_nats_per_token": value,
                     "policy/grad_norm": norm,
@@ -57,6 +64,8 @@ def imitate(
         if (step + 1) % settings.checkpoint_every == 0:
             checkpoints.save(state, step + 1, policy.save, {"identity": identity})
     bar.close()
+    policy.close()
+    return policy.model
 
 
 def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Tensor:
