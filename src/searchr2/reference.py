@@ -6,7 +6,7 @@ not compared: each cell is "not run", and only orders and signs are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -75,8 +75,14 @@ def compare(name: str, paper: pd.DataFrame, ours: Ours, data: Data) -> pd.DataFr
     """Cells, orders and signs of table ``name`` (``COLUMNS``), EM in percent, gaps in points."""
     at_scale = comparable(ours.config, paper, data)
     found = [*_cells(paper, ours, at_scale), *_orders(paper, ours), *_signs(name, paper, ours)]
-    table = pd.DataFrame([{"table": name, **one} for one in found], columns=COLUMNS)
-    return table.astype({"step": "Int64", "n": "Int64"})
+    return frame({"table": name, **one} for one in found)
+
+
+def frame(found: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """What was found, a line each (``COLUMNS``); what a line does not have is absent."""
+    return pd.DataFrame([dict(line) for line in found], columns=COLUMNS).astype(
+        {"step": "Int64", "n": "Int64"}
+    )
 
 
 def value(line: Mapping[Any, Any], sets: Sequence[str] = SETS) -> float:
@@ -173,6 +179,7 @@ def _signs(name: str, paper: pd.DataFrame, ours: Ours) -> Iterator[dict[str, Any
                 "set": AVERAGE,
                 "paper": round(value(found[a], shared) - value(found[b], shared), 1) + 0.0,
                 "verdict": NOT_RUN,
+                "note": "points",
             }
             if sets_a:
                 gap = paired_bootstrap(sets_a, sets_b, ours.config.evaluation.bootstrap)

@@ -82,17 +82,22 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def steps(found: pd.DataFrame) -> pd.DataFrame:
-    """The signs, a line a step: the paper's differences of all its backbones side by side."""
+    """The signs, a line a step: the paper's differences of all its backbones side by side.
+
+    ``found`` has numbers or, read back from its file, text.
+    """
     lines = []
     signs = found[found["kind"] == "sign"]
     for (table, step), of in signs.groupby(["table", "row"], sort=False):
         first, theirs = of.iloc[0], pd.to_numeric(of["paper"])
         line = {"table": table, "step": step, "paper": ", ".join(f"{gap:+.1f}" for gap in theirs)}
         if first["verdict"] != NOT_RUN:
-            figures = {key: f"{float(first[key]):+.1f}" for key in ("ours", "ci_low", "ci_high")}
-            line |= {**figures, "n": f"{float(first['n']):.0f}"}
-        lines.append({**line, "verdict": " / ".join(dict.fromkeys(of["verdict"]))})
-    columns = ["table", "step", "paper", "ours", "ci_low", "ci_high", "n", "verdict"]
+            figures = pd.to_numeric(first[["ours", "ci_low", "ci_high"]]).dropna()
+            line |= {str(key): f"{figure:+.1f}" for key, figure in figures.items()}
+            line["n"] = f"{float(first['n']):.0f}"
+        verdicts = " / ".join(dict.fromkeys(of["verdict"]))
+        lines.append({**line, "in": first["note"], "verdict": verdicts})
+    columns = ["table", "step", "paper", "ours", "ci_low", "ci_high", "in", "n", "verdict"]
     return pd.DataFrame(lines, columns=columns).fillna("")
 
 
@@ -118,18 +123,20 @@ def _orders(orders: pd.DataFrame) -> str:
 def _signs(steps: pd.DataFrame) -> str:
     if steps.empty:
         return "No step of the paper's tables was run."
-    header = ["Table", "Step", "Paper, by backbone", "Ours", "95 % interval", "Verdict"]
+    header = ["Table", "Step", "Paper, by backbone", "Ours", "95 % interval", "In", "Verdict"]
     lines = [
         [
             *(step[key] for key in ("table", "step", "paper", "ours")),
-            f"{step['ci_low']} to {step['ci_high']}" if step["ours"] else "",
+            f"{step['ci_low']} to {step['ci_high']}" if step["ci_low"] else "",
+            step["in"],
             step["verdict"],
         ]
         for step in steps.to_dict("records")
     ]
     return (
-        "Differences of averages, in points. At another scale than the paper's only their signs "
-        f"are to be compared.\n\n{grid(header, lines, words=2)}"
+        "Of exact match: differences of averages. At another scale than the paper's only signs "
+        "are to be compared, of times and of judged trajectories at every scale.\n\n"
+        f"{grid(header, lines, words=2)}"
     )
 
 

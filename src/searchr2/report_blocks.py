@@ -19,6 +19,7 @@ TABLES = {
     "table_ablation": "Ablation",
     "table_revisions": "Number of revisions",
     "table_double_rollouts": "Twice the rollouts",
+    "table_curves": "Over training",
     "table_gains": "Gain of the Meta-Refiner",
     "table_quality": "Quality of trajectories",
     "table_step_time": "Time of a training step",

@@ -36,7 +36,9 @@ def predict(folder, row, right, sets=SETS, questions=100):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def compare(folder, rows=ROWS, backbone="qwen2-mini", corpus=None, name="table1", compare=()):
+def compare(
+    folder, rows=ROWS, backbone="qwen2-mini", corpus=None, name="table1", compare=(), others=()
+):
     """Write the settings of a table, compare it, and return what was found (and the page)."""
     data = {"corpus": corpus, "questions": {"nq": "q"}, "train": ["t"]} if corpus else {}
     (folder / "data.json").write_text(json.dumps({"data": data}))
@@ -47,6 +49,7 @@ def compare(folder, rows=ROWS, backbone="qwen2-mini", corpus=None, name="table1"
     out = folder / "comparison.md"
     arguments = ["--config", folder / f"{name}.json", "--reference", PAPER, "--out", out]
     arguments += ["--data", folder / "data.json", "--evaluations", folder / "evaluate"]
+    arguments += ["--others", *(folder / other for other in others)]
     assert main(["reference", *map(str, arguments)]) == 0
     return pd.read_csv(folder / "comparison.csv"), out.read_text()
 
@@ -249,9 +252,9 @@ def test_the_papers_tables_have_the_rows_of_the_default_config():
     import yaml
 
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    for name, table in config["tables"].items():
+    for name in ("table1", "table_ablation", "table_revisions", "table_double_rollouts"):
         rows = list(dict.fromkeys(read_reference(PAPER / f"{name}.csv")["row"]))
-        assert rows == table["rows"], name
+        assert rows == config["tables"][name]["rows"], name
 
 
 def test_a_reference_that_is_no_table_is_named(tmp_path):
@@ -276,3 +279,49 @@ def test_a_table_the_paper_does_not_have_is_an_error_when_it_is_the_only_one(eva
     ]
     assert main(["reference", *map(str, options)]) == 2
     assert "holds none of the tables named with --config" in capsys.readouterr().err
+
+
+def test_of_step_times_the_sign_alone_is_compared_at_every_scale(evaluated):
+    header = "method,backbone,step_seconds,relative_change_percent,ci_low,ci_high,steps"
+    lines = ["Search-R1,m,4.1,,,,8", "Search-R2,m,4.9,19.5,12.0,27.1,8"]
+    (evaluated / "table_step_time.csv").write_text("\n".join([header, *lines]) + "\n")
+    found, page = compare(evaluated, others=["table_step_time.csv"])
+    times = found[found["table"] == "table_step_time"]
+    assert list(times["paper"]) == [8.66, 4.1, 2.43]
+    assert list(times["ours"]) == [19.5] * 3
+    assert set(times["verdict"]) == {"same"}
+    assert "| +19.5 | +12.0 to +27.1 | % of time |    same |" in page
+    assert "table_step_time" in page.partition("## Order")[0]
+
+
+def test_of_rubrics_the_sign_counts_where_holms_sign_test_does(evaluated):
+    rubrics = pd.read_csv(PAPER / "table_quality.csv")["rubric"]
+    wins = [60, 40, 30, 0, 25, 2]  # against 20, 20, 20, 40, 25 and 1 in all
+    losses = [20, 20, 20, 40, 25, 1]
+    p = [1e-5, 0.012, 0.2, 1e-9, 1.0, 1.0]
+    table = {"rubric": rubrics, "nq_wins": wins, "nq_losses": losses, "popqa_wins": [None] * 6}
+    table |= {"average_wins": None, "average_losses": None, "pairs": 100, "sign_test_p": p}
+    pd.DataFrame(table).to_csv(evaluated / "table_quality.csv", index=False)
+    found, page = compare(evaluated, others=["table_quality.csv"])
+    seen = found[found["table"] == "table_quality"]
+    assert list(seen["paper"]) == [16.9, 30.1, 27.3, 13.2, 26.9, 7.2]
+    assert list(seen["ours"]) == [40.0, 20.0, 10.0, -40.0, 0.0, 1.0]
+    # Holm: 6e-9, 5e-5, 4 x 0.012 = 0.048, then 0.6, 1, 1
+    assert list(seen["verdict"]) == ["same", "same", "open", "opposite", "open", "open"]
+    assert "of 100 pairs; Holm p = 0.048" in page
+    assert page.count("| Evidence groundedness ") == 1
+
+
+def test_tables_that_were_not_made_are_not_run(evaluated):
+    found, _ = compare(evaluated, others=["table_step_time.csv", "table_quality.csv"])
+    others = found[found["table"].isin(["table_step_time", "table_quality"])]
+    assert len(others) == 9
+    assert set(others["verdict"]) == {"not run"}
+    assert others["ours"].isna().all()
+
+
+def test_another_table_without_its_columns_is_named(evaluated, capsys):
+    (evaluated / "table_quality.csv").write_text("rubric,score\nx,1\n")
+    with pytest.raises(AssertionError):
+        compare(evaluated, others=["table_quality.csv"])
+    assert "table_quality.csv: no column 'pairs'" in capsys.readouterr().err

@@ -35,13 +35,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("results/evaluate"),
         help="folder of <row>/seed<N>/predictions.jsonl (%(default)s)",
     )
+    parser.add_argument(
+        "--others",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="TABLE",
+        help="table_step_time.csv, table_quality.csv: Search-R2 against Search-R1",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the page, Markdown; .csv beside")
 
 
 def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from searchr2 import config, reference, reference_page, tables
+    from searchr2 import config, reference, reference_others, reference_page, tables
     from searchr2.files import UserError, read_json, write_text
     from searchr2.tracking.provenance import made
 
@@ -56,13 +64,20 @@ def run(options: argparse.Namespace) -> None:
             settings = config.load(config.TableConfig, read_json(path), path)
             scores = tables.read_scores(options.evaluations, settings)
             ours[path.stem] = reference.Ours(settings, scores)
-    found = pd.concat(
+    signs = [
+        line
+        for path in options.others
+        for line in reference_others.compare(path.stem, options.reference / path.name, path)
+    ]
+    compared = (
         reference.compare(name, reference.read_reference(path), ours[name], data)
         for name, path in papers.items()
     )
+    found = pd.concat([*compared, reference.frame(signs)])
     sizes = pd.read_csv(options.reference / "sets.csv")
     folders = [of for o in ours.values() for line in o.config.lines.values() for of in line.folders]
-    read = [*(options.evaluations / of / "predictions.jsonl" for of in folders), *papers.values()]
+    read = [options.evaluations / of / "predictions.jsonl" for of in folders]
+    read += [*papers.values(), *options.others]
     configs = {name: of.config.model_dump() for name, of in ours.items()}
     inputs = {str(path): path for path in read}
     with made(options.out, stage="reference", config=configs, inputs=inputs):
