@@ -46,6 +46,7 @@ WRONG = {
     "rows: {q: {label: Q, method: serch}}": "config: rows.q.method: 'serch' is not one of",
     "rows: {q: {label: Q, method: rag, checkpoint: r3}}": "rows.q.checkpoint: 'r3' is not in runs",
     "compare: [[rag, search-r3]]": "config: compare: 'search-r3' is not in rows",
+    "gains: {run: search-r3}": "config: gains.run: 'search-r3' is not in runs",
     "tracking: {uri: 'https://me:hush@host'}": "config: tracking.uri: a user name or password",
 }
 
@@ -75,6 +76,7 @@ READERS: dict[str, type[config.Section]] = {
     "train/*/*.json": config.TrainConfig,
     "evaluate/*/*.json": config.EvaluateConfig,
     "table.json": config.TableConfig,
+    "gains.json": config.GainsConfig,
     "tracking.json": config.Tracking,
 }
 

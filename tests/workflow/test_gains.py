@@ -39,9 +39,3 @@ def test_a_run_without_a_meta_refiner_has_no_gain_to_measure(project):
     found, output = measured(project, "gains: {run: search-r1}")
     assert found is None
     assert "table1.csv" in output
-
-
-def test_a_run_that_is_not_there_is_named_before_any_work(project):
-    found, output = measured(project, "gains: {run: search-r3}")
-    assert found is None
-    assert "config: gains.run: 'search-r3' is not in runs" in output
