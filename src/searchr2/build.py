@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from searchr2 import config
 from searchr2.config import Model, Retrieval, Reward
 from searchr2.files import MANIFEST, ArtifactError, read_json, verify_manifest
-from searchr2.ports import Judge, Retriever
+from searchr2.ports import Judge
 from searchr2.prompts import read_templates
 from searchr2.training.export import WEIGHTS
 
 if TYPE_CHECKING:
     from searchr2.judging.model import Chat
+    from searchr2.retrieval.recall import Index
 
 
 def quiet() -> None:
@@ -76,7 +77,7 @@ def new_model(settings: Model, vocab_size: int, seed: int) -> Any:
     )
 
 
-def load_retriever(folder: Path) -> Retriever:
+def load_retriever(folder: Path) -> Index:
     """The retriever whose index ``folder`` holds, as its manifest names it."""
     path = folder / MANIFEST
     kind = read_json(path).get("kind") if path.is_file() else Retrieval().kind
@@ -84,6 +85,14 @@ def load_retriever(folder: Path) -> Retriever:
         from searchr2.retrieval.bm25 import Bm25
 
         return Bm25.load(folder)
+    if kind == "dense":
+        from searchr2.retrieval.dense import Dense
+
+        return Dense.load(folder)
+    if kind == "http":
+        from searchr2.retrieval.client import Http
+
+        return Http.load(folder)
     raise ArtifactError(f"{path}: unknown kind of index {kind!r}")
 
 

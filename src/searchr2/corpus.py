@@ -91,7 +91,9 @@ def split_contents(contents: str) -> tuple[str, str]:
 
 
 def join_contents(title: str, text: str) -> str:
-    """What ``split_contents`` parts into this title and text."""
+    """What ``split_contents`` parts into this title and text, as it stood if it did in a corpus."""
+    if split_contents(text) == (title, text):  # the title was the first line and was not quoted
+        return text
     quoted = title.replace('"', '""')
     return f'"{quoted}"\n{text}'
 

@@ -22,10 +22,14 @@ HEAVY = {
     "deepspeed",
     "mlflow",
     "bm25s",
+    "faiss",
+    "uvicorn",
     "pandas",
     "matplotlib",
 }
-OWNERS = {"deepspeed": "training/policy", "mlflow": "tracking/", "bm25s": "retrieval/"}
+OWNERS = {"deepspeed": "training/policy", "mlflow": "tracking/", "bm25s": "retrieval/"} | dict.fromkeys(
+    ("faiss", "starlette", "prometheus_client"), "retrieval/"
+)
 """Which part alone may import a library."""
 LISTS = {"config"}
 """Modules that are lists, of settings here, and may be long."""

@@ -60,3 +60,12 @@ def test_recall_by_set(tmp_path):
     assert triviaqa["with_titles"] == "0"
     assert triviaqa["title_recall_at_3"] == ""
     assert triviaqa["answer_recall_at_1"] == "50.0"
+
+
+def test_behind_a_server_every_title_counts(tmp_path):
+    from searchr2.retrieval.recall import present_titles
+    from searchr2.trajectory import Question
+
+    question = Question("1", "hotpotqa", "?", ("x",), ("Nowhere", "The Arvane"))
+    assert present_titles([question], None) == {"nowhere", "arvane"}
+    assert present_titles([question], ["Arvane"]) == {"arvane"}

@@ -1,57 +1,143 @@
 """Build a retrieval index over a corpus.
 
+bm25    words: needs the corpus alone
+dense   vectors of a sentence encoder in a FAISS index, by E5's conventions unless told otherwise.
+        Cut off, the same command goes on where it was; `searchr2 encode` lets others help.
+        With --vectors the vectors are not computed but taken from a FAISS index of the same corpus,
+        whole or in parts, as wiki-18's e5_Flat.index is distributed in
+http    no index: the folder names servers (`searchr2 serve`, Search-R1's, ...) that have one
+
 The corpus is JSON lines of {"id": ..., "contents": "\\"Title\\"\\ntext"}. The index folder holds a
 copy of the passages, so it can be moved; it appears whole or not at all.
 
-example: searchr2 index --corpus results/world/corpus.jsonl --kind bm25 --out results/index/world
+examples:
+  searchr2 index --corpus results/world/corpus.jsonl --kind bm25 --out results/index/world
+  searchr2 index --corpus wiki-18.jsonl --kind dense --encoder intfloat/e5-base-v2 \\
+      --out indexes/wiki-18
+  searchr2 index --corpus wiki-18.jsonl --kind dense --encoder intfloat/e5-base-v2 \\
+      --vectors part_aa part_ab --factory SQ8 --out indexes/wiki-18-sq8
+  searchr2 index --kind http --urls http://127.0.0.1:8000/retrieve --out results/index/task
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from searchr2.config import Retrieval
+from searchr2.config import Encoding, Remote, Retrieval
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     default = Retrieval()
-    parser.add_argument("--corpus", type=Path, required=True, help="passages, JSON lines")
-    parser.add_argument("--kind", choices=["bm25"], default=default.kind)
+    parser.add_argument("--corpus", type=Path, help="passages (not for http)")
+    parser.add_argument("--kind", choices=["bm25", "dense", "http"], default=default.kind)
     parser.add_argument(
         "--out", type=Path, required=True, help="the index folder; replaced if there"
     )
-    parser.add_argument(
-        "--k1", type=float, default=default.k1, help="BM25 term saturation (%(default)s)"
+    bm25 = parser.add_argument_group("bm25")
+    bm25.add_argument("--k1", type=float, default=default.k1, help="saturation (%(default)s)")
+    bm25.add_argument("--b", type=float, default=default.b, help="length (%(default)s)")
+    encoding_arguments(parser)
+    dense = parser.add_argument_group("dense, the index")
+    dense.add_argument(
+        "--factory", default=default.factory, help="as FAISS names it: Flat, SQ8, IVF4096,PQ64"
     )
-    parser.add_argument(
-        "--b", type=float, default=default.b, help="BM25 length normalisation (%(default)s)"
+    dense.add_argument(
+        "--search-parameters", default="", help="FAISS's own: nprobe=32 (IVF), efSearch=128 (HNSW)"
     )
+    dense.add_argument(
+        "--vectors", type=Path, nargs="+", default=[], help="a FAISS index of this corpus, or parts"
+    )
+    http = parser.add_argument_group("http")
+    http.add_argument("--urls", nargs="+", default=[], help="addresses of the same index")
+    for name, kind, what in (
+        ("timeout_s", float, "seconds of one request"),
+        ("deadline_s", float, "seconds of a search, with what is tried again"),
+        ("retries", int, "times that each address is tried again"),
+    ):
+        value = getattr(default, name)
+        http.add_argument(option_of(name), type=kind, default=value, help=f"{what} (%(default)s)")
+
+
+def encoding_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``config.Encoding``."""
+    default = Encoding()
+    dense = parser.add_argument_group("dense, the encoding (defaults: E5's)")
+    dense.add_argument("--encoder", help="folder or hub id of a sentence encoder")
+    for name in ("query_prefix", "passage_prefix"):
+        dense.add_argument(option_of(name), default=getattr(default, name), help="(%(default)r)")
+    dense.add_argument("--pooling", choices=["mean", "cls", "pooler"], default=default.pooling)
+    dense.add_argument(
+        "--normalise", action=argparse.BooleanOptionalAction, default=default.normalise
+    )
+    for name in ("query_tokens", "passage_tokens"):
+        value = getattr(default, name)
+        dense.add_argument(option_of(name), type=int, default=value, help="(%(default)s)")
+
+
+def option_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def run(options: argparse.Namespace) -> None:
-    from collections.abc import Iterator
+    from searchr2.config import ConfigError, load
+    from searchr2.tracking.provenance import made
 
+    given = {name: getattr(options, name, None) for name in Retrieval.model_fields}
+    settings = load(Retrieval, {k: v for k, v in given.items() if v is not None}, "options")
+    ours = {"bm25": {"k1", "b"}, "http": set(Remote.model_fields)}
+    dense = {*Encoding.model_fields, "factory", "search_parameters"}
+    config = settings.model_dump(include={"kind", *ours.get(settings.kind, dense)})
+    if settings.kind == "http":
+        from searchr2.retrieval.client import write
+
+        with made(options.out, stage="index", config=config, inputs={}):
+            write(options.out, settings.remote())
+        print(f"{options.out}: searches are sent to {', '.join(settings.urls)}")
+        return
+    if options.corpus is None:
+        raise ConfigError(f"--corpus: a {settings.kind} index is built over one")
+    inputs = {"corpus": options.corpus, **{str(path): path for path in options.vectors}}
+    with made(options.out, stage="index", config=config, inputs=inputs):
+        count = build(options, settings)
+    print(f"{options.out}: {count} passages")
+
+
+def build(options: argparse.Namespace, settings: Retrieval) -> int:
+    """Build the index the options name; returns the number of passages."""
+    about = about_corpus(options.corpus)
+    if settings.kind == "bm25":
+        from searchr2.retrieval import bm25
+
+        return bm25.build(options.out, passages(options.corpus), settings.k1, settings.b, about)
+    from searchr2.build import quiet
+    from searchr2.retrieval import building
+
+    quiet()
+    if options.vectors:
+        return building.adopt(
+            options.out, lambda: passages(options.corpus), options.vectors, settings, about
+        )
+    return building.build(options.out, lambda: passages(options.corpus), settings, about)
+
+
+def about_corpus(corpus: Path) -> dict[str, Any]:
+    from searchr2.files import DataError, sha256
+
+    if not corpus.is_file():
+        raise DataError(f"{corpus}: no such file")
+    return {"corpus_sha256": sha256(corpus)}
+
+
+def passages(corpus: Path) -> Any:
+    """The passages of a corpus file, with a progress bar."""
     from searchr2 import progress
     from searchr2.corpus import read_corpus
-    from searchr2.files import DataError, sha256
-    from searchr2.retrieval import bm25
-    from searchr2.tracking.provenance import made
-    from searchr2.trajectory import Document
 
-    if not options.corpus.is_file():
-        raise DataError(f"{options.corpus}: no such file")
-
-    def passages() -> Iterator[Document]:
-        with options.corpus.open("rb") as file:
-            bar = progress.bar(sum(1 for _ in file), "index", "passages")
-        for passage in read_corpus(options.corpus):
-            bar.update()
-            yield passage
-        bar.close()
-
-    about = {"corpus_sha256": sha256(options.corpus)}
-    config = {"kind": options.kind, "k1": options.k1, "b": options.b}
-    with made(options.out, stage="index", config=config, inputs={"corpus": options.corpus}):
-        count = bm25.build(options.out, passages(), options.k1, options.b, about)
-    print(f"{options.out}: {count} passages")
+    with corpus.open("rb") as file:
+        bar = progress.bar(sum(1 for _ in file), "index", "passages")
+    for passage in read_corpus(corpus):
+        bar.update()
+        yield passage
+    bar.close()

@@ -1,9 +1,9 @@
 """Measure how often an index finds what questions need, by data set, in percent.
 
 title_recall_at_k: mean share of a question's supporting titles among its top k passages, over the
-with_titles questions whose titles are known and in the corpus. answer_recall_at_k: share of
-questions with a gold answer inside a top-k passage. The query is the question as it stands; an
-empty cell had nothing to measure.
+with_titles questions whose titles are known and in the corpus; behind a server (kind http) nobody
+knows what is in it, and all count. answer_recall_at_k: share of questions with a gold answer inside
+a top-k passage. The query is the question as it stands; an empty cell had nothing to measure.
 
 example: searchr2 retrieval --index results/index/task --questions results/data/questions/*.jsonl \\
              --k 3 10 --out results/retrieval.csv
@@ -29,17 +29,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
+    from searchr2.build import load_retriever, quiet
     from searchr2.files import write_text
     from searchr2.questions import read_questions
-    from searchr2.retrieval.bm25 import Bm25
     from searchr2.retrieval.recall import present_titles, recall
     from searchr2.tables import to_csv
     from searchr2.tracking.provenance import made
 
+    quiet()
     inputs = {str(path): path for path in (options.index, *options.questions)}
     with made(options.out, stage="retrieval", config={"k": options.k}, inputs=inputs):
         sets = {path.stem: read_questions(path) for path in options.questions}
-        index = Bm25.load(options.index)
+        index = load_retriever(options.index)
         asked = [question for questions in sets.values() for question in questions]
         present = present_titles(asked, index.titles())
         rows = [

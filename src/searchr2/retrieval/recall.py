@@ -6,18 +6,31 @@ and corpora write them differently ("A.F.C. Bournemouth", "AFC Bournemouth").
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from searchr2.answers import normalise, sub_em
 from searchr2.ports import Retriever
 from searchr2.trajectory import Question
 
 
-def present_titles(questions: Iterable[Question], corpus_titles: Iterable[str]) -> set[str]:
-    """The supporting titles of ``questions``, in normal form, that the corpus has a passage of."""
+class Index(Retriever, Protocol):
+    """A retriever whose passages may be known."""
+
+    def titles(self) -> Iterator[str] | None:
+        """The title of every passage, in corpus order; ``None``: nobody here knows."""
+
+
+def present_titles(questions: Iterable[Question], corpus_titles: Iterable[str] | None) -> set[str]:
+    """The supporting titles of ``questions``, in normal form, that the corpus has a passage of.
+
+    All of them where ``corpus_titles`` is ``None``.
+    """
     wanted = {
         normalise(title) for question in questions for title in question.supporting_titles or ()
     }
+    if corpus_titles is None:
+        return wanted
     return wanted.intersection(map(normalise, corpus_titles))
 
 

@@ -1,0 +1,138 @@
+"""Building a dense index: encode a corpus, or take the vectors that somebody else computed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from searchr2.config import Retrieval
+from searchr2.corpus import join_contents
+from searchr2.files import DataError, write_manifest
+from searchr2.passages import PassageFile
+from searchr2.retrieval import shards, vectors
+from searchr2.retrieval.dense import ALIKE, METRIC, check, cosine
+from searchr2.retrieval.encoder import PROBE, Encoder
+from searchr2.retrieval.folders import (
+    OFFSETS,
+    PASSAGES,
+    PROBE_VECTOR,
+    VECTORS,
+    link,
+    open_passages,
+    replacing_folder,
+    write_passages,
+)
+from searchr2.trajectory import Document
+
+Corpus = Callable[[], Iterable[Document]]
+EXACT = ("IndexFlat", "IndexFlatIP", "IndexHNSWFlat")
+"""Indexes that keep the vectors as they were."""
+
+
+def encoding_folder(folder: Path) -> Path:
+    """Where the vectors of an index are encoded, until it is built."""
+    return folder.with_name(f".{folder.name}.encoding")
+
+
+def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, Any]) -> int:
+    """Encode ``corpus`` and index it in ``folder``; returns the number of passages.
+
+    Encoding that was cut off goes on where it was; others may help in ``encoding_folder`` with
+    ``shards``. Raises ``ConfigError`` where encoder or factory cannot be used.
+    """
+    encoder, work = Encoder.load(settings.encoding()), encoding_folder(folder)
+    try:
+        shards.prepare(work, corpus, encoder, about)
+    except shards.OtherEncoding:  # left half done under an earlier config
+        shutil.rmtree(work)
+        shards.prepare(work, corpus, encoder, about)
+    shards.encode(work, encoder)
+    with replacing_folder(folder) as aside:
+        for name in (PASSAGES, OFFSETS):
+            link(work / name, aside / name)
+        _index(work / VECTORS, settings.factory, aside / VECTORS)
+        count = _finish(aside, encoder, settings, about)
+    shutil.rmtree(work)
+    return count
+
+
+def adopt(
+    folder: Path, corpus: Corpus, files: Sequence[Path], settings: Retrieval, about: dict[str, Any]
+) -> int:
+    """Make ``folder`` of a FAISS index of ``corpus`` that is there already; returns the passages.
+
+    ``files`` are the index, or the parts that one after the other are it. A factory other than
+    Flat builds that index from the vectors. Raises ``DataError`` where index, corpus and encoder
+    do not belong together.
+    """
+    encoder = Encoder.load(settings.encoding())
+    with replacing_folder(folder) as aside:
+        given = files[0]
+        if len(files) > 1:
+            given = aside / "joined"
+            _join(files, given)
+        index = vectors.open_index(given)  # before the passages are read, which takes minutes
+        count = sum(1 for _ in write_passages(aside, corpus()))
+        check(given, index, encoder.dimension, count, "give the corpus and encoder it is made from")
+        _same_vectors(given, index, open_passages(aside), encoder)
+        del index
+        _index(given, settings.factory, aside / VECTORS)
+        (aside / "joined").unlink(missing_ok=True)
+        return _finish(aside, encoder, settings, about | {"adopted": [str(file) for file in files]})
+
+
+def _index(given: Path, factory: str, out: Path) -> None:
+    """The index that ``factory`` names from the file ``given``, which serves as it is for Flat."""
+    if factory == "Flat":
+        link(given, out)
+    else:
+        vectors.build(given, factory, out)
+
+
+def _finish(aside: Path, encoder: Encoder, settings: Retrieval, about: dict[str, Any]) -> int:
+    """The files that say what the vectors are; returns the number of passages."""
+    index, count = vectors.open_index(aside / VECTORS), len(open_passages(aside))
+    vectors.tune(index, settings.search_parameters)
+    np.save(aside / PROBE_VECTOR, encoder.queries([PROBE])[0])
+    known = {
+        "kind": "dense",
+        "passages": count,
+        "dimension": index.d,
+        "metric": METRIC,
+        "factory": settings.factory,
+        "index": vectors.kind(index),
+        "search_parameters": settings.search_parameters,
+        "encoding": encoder.encoding.model_dump(),
+    }
+    write_manifest(aside, {**known, **about})
+    return count
+
+
+def _join(files: Sequence[Path], out: Path) -> None:
+    with out.open("wb") as whole:
+        for file in files:
+            try:
+                with file.open("rb") as part:
+                    shutil.copyfileobj(part, whole, 1 << 24)
+            except OSError as error:
+                raise DataError(f"{file}: {error.strerror}") from None
+
+
+def _same_vectors(path: Path, index: Any, passages: PassageFile, encoder: Encoder) -> None:
+    """First, middle and last passage encode to the vectors that stand in the index."""
+    if vectors.kind(index) not in EXACT:
+        return
+    for row in sorted({0, len(passages) // 2, len(passages) - 1}):
+        one = passages[row]
+        [now] = encoder.passages([join_contents(one.title, one.text)])
+        alike = cosine(now, index.reconstruct(row))
+        if alike < ALIKE:
+            raise DataError(
+                f"{path}: row {row} is not what {encoder.encoding.encoder} makes of passage "
+                f"{one.id} ({one.title!r}): their cosine is {alike:.3f}; the corpus is another, or "
+                "the encoder, its prefixes, pooling or length are"
+            )
