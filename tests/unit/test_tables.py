@@ -14,16 +14,11 @@ HEADER = (
     "method,backbone,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,"
     "average,average_ci_low,average_ci_high"
 )
-ROWS = {
-    "rag": {"label": "RAG", "method": "rag"},
-    "base-search": {"label": "Untrained", "method": "search", "table": False},
-    "search-r1": {"label": "Search-R1", "method": "search", "checkpoint": "search-r1"},
-}
 
 
-def predict(folder, row, right, seed=1, sets=SETS, questions=10):
+def predict(folder, row, right, seed=1, sets=SETS, questions=10, below=""):
     """Predictions that are right on the first ``right`` questions of each set."""
-    path = folder / "evaluate" / row / f"seed{seed}" / "predictions.jsonl"
+    path = folder / "evaluate" / row / f"seed{seed}" / below / "predictions.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [
         {
@@ -40,10 +35,24 @@ def predict(folder, row, right, seed=1, sets=SETS, questions=10):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def table(folder, rows=ROWS, **settings):
-    config = {"name": "mini", "seeds": [1], "rows": rows, "backbone": "qwen2-mini", **settings}
-    (folder / "table.json").write_text(json.dumps(config))
-    arguments = ["--config", folder / "table.json", "--evaluations", folder / "evaluate"]
+def line(label, *folders, **more):
+    return {"label": label, "folders": list(folders), **more}
+
+
+def lines(seeds=(1,)):
+    """RAG, Search-R1 and, only compared, the untrained model."""
+    return {
+        "rag": line("RAG", "rag/seed1"),
+        "search-r1": line("Search-R1", *(f"search-r1/seed{seed}" for seed in seeds)),
+        "base-search": line("Untrained", "base-search/seed1", shown=False),
+    }
+
+
+def table(folder, of=None, **settings):
+    config = {"name": "mini", "title": "Main results", "backbone": "qwen2-mini"}
+    config |= {"lines": of or lines(), **settings}
+    (folder / "settings.json").write_text(json.dumps(config))
+    arguments = ["--config", folder / "settings.json", "--evaluations", folder / "evaluate"]
     outputs = ["--out", folder / "table1.csv", "--differences", folder / "differences.csv"]
     return main(["table", *map(str, [*arguments, *outputs])])
 
@@ -60,7 +69,7 @@ def evaluated(tmp_path):
     return tmp_path
 
 
-def test_the_table_holds_em_in_percent_and_leaves_out_what_is_not_a_row(evaluated):
+def test_the_table_holds_em_in_percent_and_leaves_out_what_is_only_compared(evaluated):
     assert table(evaluated) == 0
     text = (evaluated / "table1.csv").read_text()
     assert text.splitlines()[0] == HEADER
@@ -72,7 +81,7 @@ def test_the_table_holds_em_in_percent_and_leaves_out_what_is_not_a_row(evaluate
     assert 36 < low < 42 < 58 < high < 64  # 50 +- 1.96 sqrt(0.25 / 70), and some
 
 
-def test_differences_are_paired_and_take_rows_outside_the_table(evaluated):
+def test_differences_are_paired_and_take_lines_outside_the_table(evaluated):
     assert table(evaluated, compare=[["search-r1", "base-search"], ["rag", "rag"]]) == 0
     gap, none = read(evaluated / "differences.csv")
     assert list(gap) == ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
@@ -101,10 +110,10 @@ def test_a_set_that_was_not_evaluated_is_an_empty_cell_and_so_is_the_average(eva
 
 def test_seeds_are_averaged_and_their_spread_is_told_apart(evaluated):
     predict(evaluated, "search-r1", 7, seed=2)
-    assert table(evaluated, seeds=[1, 2]) == 0
+    assert table(evaluated, lines(seeds=(1, 2))) == 0
     assert read(evaluated / "table1.csv")[1]["average"] == "60.0"
     page = (evaluated / "table1.md").read_text()
-    assert "means over seeds 1, 2" in page
+    assert "means over 2 seeds" in page
     assert "Search-R1 14.1" in page  # of 50 and 70
 
 
@@ -131,14 +140,14 @@ def test_the_same_predictions_give_the_same_bytes(evaluated):
 
 
 def test_a_missing_evaluation_is_named_with_the_rule_that_rebuilds_it(evaluated, capsys):
-    assert table(evaluated, seeds=[1, 2]) == 2
+    assert table(evaluated, lines(seeds=(1, 2))) == 2
     said = capsys.readouterr().err
     assert "search-r1/seed2/predictions.jsonl: missing" in said
     assert "snakemake --forcerun evaluate" in said
     assert not (evaluated / "table1.csv").exists()
 
 
-def test_rows_over_different_questions_cannot_be_compared(evaluated, capsys):
+def test_lines_over_different_questions_cannot_be_compared(evaluated, capsys):
     predict(evaluated, "rag", 2, questions=9)
     assert table(evaluated, compare=[["search-r1", "rag"]]) == 2
     assert "search-r1 and rag answered different questions of nq" in capsys.readouterr().err
@@ -146,7 +155,7 @@ def test_rows_over_different_questions_cannot_be_compared(evaluated, capsys):
 
 def test_seeds_over_different_questions_cannot_be_averaged(evaluated, capsys):
     predict(evaluated, "search-r1", 5, seed=2, questions=9)
-    assert table(evaluated, seeds=[1, 2]) == 2
+    assert table(evaluated, lines(seeds=(1, 2))) == 2
     assert "not every seed answered question 'test_9'" in capsys.readouterr().err
 
 
@@ -163,9 +172,42 @@ def test_predictions_that_fit_no_cell_are_an_error(evaluated, capsys, sets, reas
     assert reason in capsys.readouterr().err
 
 
-def test_a_pair_must_name_rows(evaluated, capsys):
+def test_a_pair_must_name_lines(evaluated, capsys):
     assert table(evaluated, compare=[["search-r1", "search-r9"]]) == 2
-    assert "'search-r9' is not one of the rows" in capsys.readouterr().err
+    assert "'search-r9' is not one of the lines" in capsys.readouterr().err
+
+
+def test_a_table_over_steps_has_a_line_a_snapshot_with_its_step(evaluated):
+    predict(evaluated, "search-r1", 4, below="steps/step0008")
+    of = {
+        "search-r1@8": line("Search-R1", "search-r1/seed1/steps/step0008", step=8),
+        "search-r1": line("Search-R1", "search-r1/seed1", step=24),
+    }
+    assert table(evaluated, of, compare=[["search-r1", "search-r1@8"]]) == 0
+    assert (evaluated / "table1.csv").read_text().startswith("method,backbone,step,nq,")
+    assert [
+        (row["method"], row["step"], row["average"]) for row in read(evaluated / "table1.csv")
+    ] == [
+        ("Search-R1", "8", "40.0"),
+        ("Search-R1", "24", "50.0"),
+    ]
+    page = (evaluated / "table1.md").read_text()
+    assert "| Method    | Step |   NQ |" in page
+    assert read(evaluated / "differences.csv")[0]["difference"] == "10.0"
+
+
+def test_the_pages_title_is_the_tables(evaluated):
+    assert table(evaluated, title="What each part adds") == 0
+    assert (evaluated / "table1.md").read_text().startswith("# What each part adds (mini)\n")
+
+
+def test_a_table_without_comparisons_has_an_empty_file_of_differences_and_no_word_of_them(
+    evaluated,
+):
+    assert table(evaluated) == 0
+    text = (evaluated / "differences.csv").read_text()
+    assert text == "a,b,difference,ci_low,ci_high,mcnemar_p,n\n"
+    assert "Paired differences" not in (evaluated / "table1.md").read_text()
 
 
 def test_making_a_table_imports_no_torch(evaluated):
