@@ -1,8 +1,10 @@
 """Fixtures every kind of test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.hub import FakeHub
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
@@ -13,3 +15,16 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip("no real passages and questions in ../shared/real")
     return REAL
+
+
+@pytest.fixture
+def hub(monkeypatch) -> Iterator[FakeHub]:
+    """A Hugging Face hub on loopback, whatever proxy and switches the environment has."""
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    huggingface_hub.close_session()
+    served = FakeHub()
+    yield served
+    served.stop()
+    huggingface_hub.close_session()

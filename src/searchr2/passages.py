@@ -1,14 +1,15 @@
 """Random access to the passages of a corpus, however many: opened in milliseconds, held nowhere.
 
 Beside ``corpus.jsonl`` stands ``corpus.jsonl.offsets``, made once: little-endian uint64, the byte
-each row begins at and, last, the size of the corpus. The offsets are memory-mapped and passages
-read from the file one by one, so neither costs memory, and threads and processes can share one.
+each row begins at and, last, the size of the corpus. A passage is two reads at a place, one in each
+file: nothing is kept in memory, and threads and forked processes can share what is open.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Self, overload
@@ -23,7 +24,8 @@ from searchr2.progress import bar
 from searchr2.tracking.lock import exclusive
 from searchr2.trajectory import Document
 
-_BLOCK, _PROBES = 32 << 20, 64
+_BLOCK, _PROBES = 8 << 20, 64
+_PAIR = struct.Struct("<QQ")
 
 
 class PassageFile(Sequence[Document]):
@@ -42,8 +44,8 @@ class PassageFile(Sequence[Document]):
         try:
             if not _fits(corpus, self.offsets_path):
                 _make_offsets(corpus, self.offsets_path)
-            self._offsets = np.memmap(self.offsets_path, dtype="<u8", mode="r")
-            self._file = corpus.open("rb")
+            self._offsets, self._file = self.offsets_path.open("rb"), corpus.open("rb")
+            self._rows = os.fstat(self._offsets.fileno()).st_size // 8 - 1
         except OSError as error:
             raise DataError(f"{error.filename}: {error.strerror}") from None
 
@@ -51,10 +53,11 @@ class PassageFile(Sequence[Document]):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._offsets.close()
         self._file.close()
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return self._rows
 
     @overload
     def __getitem__(self, row: int) -> Document: ...
@@ -65,7 +68,7 @@ class PassageFile(Sequence[Document]):
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
         at = range(len(self))[row]
-        start, end = map(int, self._offsets[at : at + 2])
+        start, end = _PAIR.unpack(os.pread(self._offsets.fileno(), 16, 8 * at))
         raw = os.pread(self._file.fileno(), end - start, start)
         try:
             return parse_passage(json.loads(raw.decode("utf-8-sig")))
