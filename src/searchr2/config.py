@@ -122,6 +122,8 @@ class Retrieval(Encoding, Remote):
     """The index as FAISS's factory names it: Flat (exact), SQ8, HNSW64, IVF4096,PQ64."""
     search_parameters: str = ""
     """What FAISS is to search with: nprobe=32 (IVF), efSearch=128 (HNSW)."""
+    vectors: list[str] = []
+    """A FAISS index of the corpus, whole or in parts, to take instead of encoding it."""
 
     def encoding(self) -> Encoding:
         return Encoding(**{name: getattr(self, name) for name in Encoding.model_fields})

@@ -150,7 +150,8 @@ def prebuilt(tmp_path, index):
 
 
 def adopt(folder, files, settings, passages=corpus):
-    return building.adopt(folder, passages, files, settings, {})
+    given = settings.model_copy(update={"vectors": [str(file) for file in files]})
+    return building.adopt(folder, passages, given, {})
 
 
 def test_a_prebuilt_index_in_parts_is_taken_as_it_is(tmp_path, prebuilt, settings, index):
@@ -160,7 +161,7 @@ def test_a_prebuilt_index_in_parts_is_taken_as_it_is(tmp_path, prebuilt, setting
     expected = Dense.load(index).search(queries, 5)
     assert Dense.load(tmp_path / "taken").search(queries, 5) == expected
     assert Dense.load(tmp_path / "whole").search(queries, 5) == expected
-    assert read_json(tmp_path / "taken" / "manifest.json")["adopted"] == list(map(str, prebuilt))
+    assert read_json(tmp_path / "taken" / "manifest.json")["vectors"] == list(map(str, prebuilt))
 
 
 def test_another_index_is_made_of_its_vectors(tmp_path, prebuilt, settings, index):

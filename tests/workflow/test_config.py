@@ -44,6 +44,8 @@ WRONG = {
     "runs: {base: {}}": "config: 'base' cannot name a run or a row",
     "runs: {a/b: {}}": "config: 'a/b' cannot name a run or a row",
     "rows: {q: {label: Q, method: serch}}": "config: rows.q.method: 'serch' is not one of",
+    "retrieval: {kind: dense}": "retrieval.encoder: retrieval of kind dense needs it",
+    "retrieval: {kind: http}": "retrieval.urls: retrieval of kind http needs it",
     "rows: {q: {label: Q, method: rag, checkpoint: r3}}": "rows.q.checkpoint: 'r3' is not in runs",
     "compare: [[rag, search-r3]]": "config: compare: 'search-r3' is not in rows",
     "gains: {run: search-r3}": "config: gains.run: 'search-r3' is not in runs",

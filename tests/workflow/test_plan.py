@@ -37,6 +37,7 @@ EVALUATED = ROWS | {"evaluate/search-r1", "evaluate/search-r2"}
 TRAINED = {"train/search-r1", "train/search-r2", "evaluate/search-r1", "evaluate/search-r2"}
 TABLES = {"table", "figure"}
 LEARNT = {"base"} | ROWS | TRAINED | TABLES
+SEARCHED = {"index_task", "retrieval"} | ROWS | TRAINED | TABLES
 CHANGES = {
     "tracking: {enabled: false, experiment: other}": set(),
     "rows: {rag: {label: Retrieve once}}": {"table"},
@@ -55,6 +56,8 @@ CHANGES = {
     "rollout: {max_turns: 2}": LEARNT,
     "model: {vocab_size: 999}": {"tokenizer"} | LEARNT,
     "retrieval: {k1: 0.9}": {"index_world", "index_task", "retrieval"} | LEARNT,
+    "retrieval: {kind: dense, encoder: e5}": SEARCHED,
+    "retrieval: {kind: http, urls: ['http://127.0.0.1:8000/retrieve']}": SEARCHED,
     "data: {max_questions: 5}": {"data", "index_task", "retrieval"} | ROWS | TRAINED | TABLES,
     "world: {seed: 9}":
         {"world", "data", "tokenizer", "index_world", "index_task", "retrieval"} | LEARNT,

@@ -1,5 +1,16 @@
 """What the rules share: the evaluation sets, the user's files, where checkpoints stand."""
 
+import shlex
+
+INDEX_SETTINGS = {
+    "bm25": ("k1", "b"),
+    "dense": (
+        *("encoder", "query_prefix", "passage_prefix", "pooling", "normalise", "query_tokens"),
+        *("passage_tokens", "factory", "search_parameters", "vectors"),
+    ),
+    "http": ("urls", "timeout_s", "deadline_s", "retries"),
+}
+"""Kind of index -> the settings that are its."""
 MODELS = ("base", "instruct")
 """Checkpoints that runs start from; every other one is a run."""
 CURVES, REVISIONS = "table_curves", "table_revisions"
@@ -17,6 +28,18 @@ def files(config):
     """The user's own files that the data stage reads."""
     corpus, questions, train = pick(config["data"], "corpus", "questions", "train").values()
     return [*([corpus] if corpus else []), *(questions or {}).values(), *(train or [])]
+
+
+def index_options(settings, kind):
+    """What ``searchr2 index`` is told of the settings of the section ``retrieval``."""
+    words = ["--kind", kind]
+    for key in INDEX_SETTINGS[kind]:
+        option, value = "--" + key.replace("_", "-"), settings[key]
+        if isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif value or not isinstance(value, list):
+            words += [option, *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def record(name, seed):

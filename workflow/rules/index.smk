@@ -1,6 +1,6 @@
 rule index_world:
     input:
-        rules.world.output.corpus,
+        corpus=rules.world.output.corpus,
     output:
         "<results>/index/world/manifest.json",
     log:
@@ -12,17 +12,20 @@ rule index_world:
         mem_mb=2000,
         runtime=60,
     params:
-        **pick(config["retrieval"], "kind", "k1", "b"),
+        options=index_options(config["retrieval"], "bm25"),
         out=subpath(output[0], parent=True),
     shell:
-        "searchr2 index --corpus {input} --kind {params.kind} --k1 {params.k1} --b {params.b}"
-        " --out {params.out} &> {log}"
+        "searchr2 index --corpus {input.corpus} {params.options} --out {params.out} &> {log}"
 
 
 use rule index_world as index_task with:
     input:
-        rules.data.output.corpus,
+        corpus=rules.data.output.corpus,
+        vectors=config["retrieval"]["vectors"],
     output:
         "<results>/index/task/manifest.json",
     log:
         "<logs>/index_task.log",
+    params:
+        options=index_options(config["retrieval"], config["retrieval"]["kind"]),
+        out=subpath(output[0], parent=True),

@@ -15,6 +15,7 @@ RUN = SCHEMA["$defs"]["Run"]["properties"]
 OVERRIDABLE = [key for key, of in RUN.items() if of.get("type") == "object"]
 """The sections a run may differ in."""
 JUDGE_NEEDS = {"local": ("model",), "http": ("url", "model")}
+INDEX_NEEDS = {"dense": "encoder", "http": "urls"}
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -60,6 +61,9 @@ def check(config):
             ]
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
+        search = config.get("retrieval", {})
+        if (needed := INDEX_NEEDS.get(search.get("kind"))) and not search.get(needed):
+            wrong.append(f"retrieval.{needed}: retrieval of kind {search['kind']} needs it")
         wrong += [
             f"{place}: a judge of kind {judge['kind']} needs {key}"
             for place, judge in judges(config)
@@ -104,7 +108,8 @@ def stages(config):
         yield stage, {
             "stage": stage,
             "lessons": config[stage],
-            **pick(config, "model", "prompts", "rollout", "retrieval", "deepspeed"),
+            "retrieval": pick(config["retrieval"], "k"),
+            **pick(config, "model", "prompts", "rollout", "deepspeed"),
         }
     for run in config["runs"]:
         for seed in config["seeds"]:
@@ -119,7 +124,8 @@ def stages(config):
                     record(row["checkpoint"], seed) if made(config, row["checkpoint"], seed) else ""
                 ),
                 "evaluation": pick(config["evaluation"], "batch_size", "refine"),
-                **pick(settings, "prompts", "rollout", "retrieval", *refiner),
+                "retrieval": pick(config["retrieval"], "k"),
+                **pick(settings, "prompts", "rollout", *refiner),
             }
     for name, table in config["tables"].items():
         yield f"tables/{name}", {

@@ -25,7 +25,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from searchr2.config import Encoding, Remote, Retrieval
+from searchr2.config import ConfigError, Encoding, Remote, Retrieval, load
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--search-parameters", default="", help="FAISS's own: nprobe=32 (IVF), efSearch=128 (HNSW)"
     )
     dense.add_argument(
-        "--vectors", type=Path, nargs="+", default=[], help="a FAISS index of this corpus, or parts"
+        "--vectors", nargs="+", default=[], help="a FAISS index of this corpus, or parts"
     )
     http = parser.add_argument_group("http")
     http.add_argument("--urls", nargs="+", default=[], help="addresses of the same index")
@@ -80,46 +80,47 @@ def option_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def settings(options: argparse.Namespace) -> Retrieval:
+    """The section ``retrieval`` that the options are."""
+    given = {name: getattr(options, name, None) for name in Retrieval.model_fields}
+    return load(Retrieval, {k: v for k, v in given.items() if v is not None}, "options")
+
+
 def run(options: argparse.Namespace) -> None:
-    from searchr2.config import ConfigError, load
     from searchr2.tracking.provenance import made
 
-    given = {name: getattr(options, name, None) for name in Retrieval.model_fields}
-    settings = load(Retrieval, {k: v for k, v in given.items() if v is not None}, "options")
+    chosen = settings(options)
     ours = {"bm25": {"k1", "b"}, "http": set(Remote.model_fields)}
-    dense = {*Encoding.model_fields, "factory", "search_parameters"}
-    config = settings.model_dump(include={"kind", *ours.get(settings.kind, dense)})
-    if settings.kind == "http":
+    dense = {*Encoding.model_fields, "factory", "search_parameters", "vectors"}
+    config = chosen.model_dump(include={"kind", *ours.get(chosen.kind, dense)})
+    if chosen.kind == "http":
         from searchr2.retrieval.client import write
 
         with made(options.out, stage="index", config=config, inputs={}):
-            write(options.out, settings.remote())
-        print(f"{options.out}: searches are sent to {', '.join(settings.urls)}")
+            write(options.out, chosen.remote())
+        print(f"{options.out}: searches are sent to {', '.join(chosen.urls)}")
         return
     if options.corpus is None:
-        raise ConfigError(f"--corpus: a {settings.kind} index is built over one")
-    inputs = {"corpus": options.corpus, **{str(path): path for path in options.vectors}}
+        raise ConfigError(f"--corpus: an index of kind {chosen.kind} is built over one")
+    inputs = {"corpus": options.corpus} | {path: Path(path) for path in chosen.vectors}
     with made(options.out, stage="index", config=config, inputs=inputs):
-        count = build(options, settings)
+        count = build(options.corpus, chosen, options.out)
     print(f"{options.out}: {count} passages")
 
 
-def build(options: argparse.Namespace, settings: Retrieval) -> int:
-    """Build the index the options name; returns the number of passages."""
-    about = about_corpus(options.corpus)
-    if settings.kind == "bm25":
+def build(corpus: Path, chosen: Retrieval, out: Path) -> int:
+    """Build an index over a corpus; returns the number of passages."""
+    about = about_corpus(corpus)
+    if chosen.kind == "bm25":
         from searchr2.retrieval import bm25
 
-        return bm25.build(options.out, passages(options.corpus), settings.k1, settings.b, about)
+        return bm25.build(out, passages(corpus), chosen.k1, chosen.b, about)
     from searchr2.build import quiet
     from searchr2.retrieval import building
 
     quiet()
-    if options.vectors:
-        return building.adopt(
-            options.out, lambda: passages(options.corpus), options.vectors, settings, about
-        )
-    return building.build(options.out, lambda: passages(options.corpus), settings, about)
+    make = building.adopt if chosen.vectors else building.build
+    return make(out, lambda: passages(corpus), chosen, about)
 
 
 def about_corpus(corpus: Path) -> dict[str, Any]:

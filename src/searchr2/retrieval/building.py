@@ -60,16 +60,14 @@ def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     return count
 
 
-def adopt(
-    folder: Path, corpus: Corpus, files: Sequence[Path], settings: Retrieval, about: dict[str, Any]
-) -> int:
+def adopt(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, Any]) -> int:
     """Make ``folder`` of a FAISS index of ``corpus`` that is there already; returns the passages.
 
-    ``files`` are the index, or the parts that one after the other are it. A factory other than
-    Flat builds that index from the vectors. Raises ``DataError`` where index, corpus and encoder
-    do not belong together.
+    ``settings.vectors`` are the index, or the parts that one after the other are it. A factory
+    other than Flat builds that index from the vectors. Raises ``DataError`` where index, corpus
+    and encoder do not belong together.
     """
-    encoder = Encoder.load(settings.encoding())
+    encoder, files = Encoder.load(settings.encoding()), [Path(name) for name in settings.vectors]
     with replacing_folder(folder) as aside:
         given = files[0]
         if len(files) > 1:
@@ -82,7 +80,7 @@ def adopt(
         del index
         _index(given, settings.factory, aside / VECTORS)
         (aside / "joined").unlink(missing_ok=True)
-        return _finish(aside, encoder, settings, about | {"adopted": [str(file) for file in files]})
+        return _finish(aside, encoder, settings, about | {"vectors": settings.vectors})
 
 
 def _index(given: Path, factory: str, out: Path) -> None:
@@ -103,13 +101,18 @@ def _finish(aside: Path, encoder: Encoder, settings: Retrieval, about: dict[str,
         "passages": count,
         "dimension": index.d,
         "metric": METRIC,
-        "factory": settings.factory,
+        "factory": None if _as_it_is(settings) else settings.factory,
         "index": vectors.kind(index),
         "search_parameters": settings.search_parameters,
         "encoding": encoder.encoding.model_dump(),
     }
     write_manifest(aside, {**known, **about})
     return count
+
+
+def _as_it_is(settings: Retrieval) -> bool:
+    """Whether the index is somebody else's: of which factory, only its type says."""
+    return bool(settings.vectors) and settings.factory == "Flat"
 
 
 def _join(files: Sequence[Path], out: Path) -> None:
