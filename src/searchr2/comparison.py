@@ -1,7 +1,7 @@
 """Evaluations side by side: EM per set, and what the first has over each of the others.
 
 Differences are paired over the same questions, with a stratified bootstrap interval and an exact
-McNemar p (``statistics``).
+McNemar p, of sets Holm-corrected too (``statistics``).
 """
 
 from __future__ import annotations
@@ -15,19 +15,28 @@ from matplotlib.figure import Figure
 
 from searchr2.config import SETS
 from searchr2.figures import COLOURS
-from searchr2.statistics import Interval, bootstrap, macro_average, mcnemar, paired_bootstrap
+from searchr2.statistics import (
+    Interval,
+    bootstrap,
+    macro_average,
+    mcnemar,
+    mcnemar_by_set,
+    paired_bootstrap,
+)
 from searchr2.table_page import TITLES
-from searchr2.tables import paired, samples
-
-AVERAGE = "average"
+from searchr2.tables import AVERAGE, paired, samples
 
 
 @dataclass(frozen=True)
 class Difference:
-    """First minus other, in points: on one set, or on the average over sets; with McNemar's p."""
+    """First minus other, in points: on one set, or on the average over sets; with McNemar's p.
+
+    ``holm``: the same p corrected over the sets; the average has none.
+    """
 
     gap: Interval
     p: float
+    holm: float | None = None
 
     @property
     def significant(self) -> bool:
@@ -45,14 +54,16 @@ def differences(
     """a - b, of frames that ``tables.row_scores`` made; raises as ``tables.paired``."""
     sets_a, sets_b = paired(*names, a, b)
 
-    def difference(sets: Sequence[str]) -> Difference:
+    def difference(sets: Sequence[str], holm: float | None = None) -> Difference:
         one, two = {s: sets_a[s] for s in sets}, {s: sets_b[s] for s in sets}
         gap = paired_bootstrap(one, two, resamples)
         return Difference(
-            Interval(100 * gap.value, 100 * gap.low, 100 * gap.high), mcnemar(one, two)
+            Interval(100 * gap.value, 100 * gap.low, 100 * gap.high), mcnemar(one, two), holm
         )
 
-    return {**{s: difference([s]) for s in sets_a}, AVERAGE: difference(list(sets_a))}
+    corrected = mcnemar_by_set(sets_a, sets_b)
+    by_set = {name: difference([name], p) for name, p in corrected.items()}
+    return {**by_set, AVERAGE: difference(list(sets_a))}
 
 
 def page(
@@ -69,7 +80,7 @@ def page(
         rows.append([name, *means, f"{100 * average.value:.1f}", interval])
     for other, found in gaps.items():
         cells = list(zip(*(_cells(found.get(s)) for s in (*columns, AVERAGE)), strict=True))
-        titles = (f"minus {other}", "  from", "  to", "  McNemar p")
+        titles = (f"minus {other}", "  from", "  to", "  McNemar p", "  Holm p")
         rows += [[], *([title, *row, ""] for title, row in zip(titles, cells, strict=True))]
     widths = [max(len(row[i]) for row in rows if row) for i in range(len(rows[0]))]
     return "\n".join(_line(row, widths) for row in rows) + "\n* the 95 % interval leaves 0 out\n"
@@ -93,11 +104,13 @@ def draw(first: str, gaps: Mapping[str, Differences]) -> Figure:
     return figure
 
 
-def _cells(difference: Difference | None) -> tuple[str, str, str, str]:
+def _cells(difference: Difference | None) -> tuple[str, ...]:
     if difference is None:
-        return "", "", "", ""
+        return ("",) * 5
     gap, mark = difference.gap, "*" if difference.significant else ""
-    return f"{gap.value:+.1f}{mark}", f"{gap.low:+.1f}", f"{gap.high:+.1f}", f"{difference.p:.2g}"
+    holm = "" if difference.holm is None else f"{difference.holm:.2g}"
+    ends = f"{gap.low:+.1f}", f"{gap.high:+.1f}"
+    return f"{gap.value:+.1f}{mark}", *ends, f"{difference.p:.2g}", holm
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

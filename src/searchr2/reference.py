@@ -18,11 +18,10 @@ from searchr2.config import SETS, Data, TableConfig
 from searchr2.files import DataError
 from searchr2.ranks import Agreement, agreement
 from searchr2.statistics import Interval, bootstrap, paired_bootstrap, wilson
-from searchr2.tables import paired, samples
+from searchr2.tables import AVERAGE, paired, samples
 
 MAIN = "table1"
 """Methods side by side; in every other table each line is a step from the one before."""
-AVERAGE = "average"
 ROUNDING = 0.05
 """Half of the last digit the paper prints, in points."""
 PRINTED = 0.1

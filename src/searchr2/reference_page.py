@@ -9,9 +9,10 @@ import pandas as pd
 
 from searchr2.config import SETS, Data
 from searchr2.markdown import grid
-from searchr2.reference import AVERAGE, NOT_RUN, Ours
+from searchr2.reference import NOT_RUN, Ours
 from searchr2.statistics import wilson_of
 from searchr2.table_page import TITLES
+from searchr2.tables import AVERAGE
 
 CELLS = ("inside", "outside", NOT_RUN)
 STEPS = ("same", "opposite", "open", NOT_RUN)

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from searchr2.files import PROVENANCE, read_json
 from searchr2.reference import NOT_RUN
 from searchr2.reference_page import steps, summary
 from searchr2.report_grid import Grid, grid, read_frame
 from searchr2.table_page import TITLES
+from searchr2.tables import STEP
 
 TABLES = {
     "table1": "Main results",
@@ -27,7 +30,7 @@ TABLES = {
 }
 """Tables a whole workflow writes, as NAME.csv, in the page's order; others follow."""
 COMPARISON = "comparison"
-DIFFERENCES = "_differences"
+DIFFERENCES, CELLS = "_differences", "_cells"
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,13 @@ def tables(results: Path, captions: Path) -> Iterator[Block]:
     others = sorted(
         path.stem
         for path in results.glob("*.csv")
-        if not (path.stem.endswith(DIFFERENCES) or path.stem in (*known, COMPARISON))
+        if not (path.stem.endswith((DIFFERENCES, CELLS)) or path.stem in (*known, COMPARISON))
     )
     for name in [*known, *others]:
         made = _made(results / name)
         lines = made["config"].get("lines", {}) if made else {}
         names = TITLES | {row: line["label"] for row, line in lines.items()}
-        frames = {"": read_frame(results / f"{name}.csv")}
+        frames = {"": _with_cells(read_frame(results / f"{name}.csv"), results, name)}
         under = results / f"{name}{DIFFERENCES}.csv"
         if under.is_file():
             frames["Paired differences, in points"] = read_frame(under)
@@ -148,6 +151,19 @@ def missing(results: Path) -> Iterator[str]:
     for table, of in idle.groupby("table", sort=False):
         lines = ", ".join(dict.fromkeys(of["row"] + " (" + of["backbone"] + ")"))
         yield f"Of the paper's {wanted.get(str(table), table)}: {lines}"
+
+
+def _with_cells(frame: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
+    """A table of exact match with the interval of each cell beside it, where they were written."""
+    path = results / f"{name}{CELLS}.csv"
+    if not path.is_file():
+        return frame
+    keys = [key for key in ("method", STEP) if key in frame]
+    cells = read_frame(path)
+    for end in ("ci_low", "ci_high"):
+        ends = cells.pivot(index=keys, columns="set", values=end).add_suffix(f"_{end}")
+        frame = frame.merge(ends.reset_index(), on=keys, how="left")
+    return frame.fillna("")
 
 
 def at_papers_scale(results: Path) -> bool:

@@ -21,6 +21,7 @@ _HEADERS = {
     "b": "against",
     "mcnemar_p": "McNemar p",
     "holm_p": "Holm p",
+    "em": "EM",
 }
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from searchr2.config import SETS, TableConfig
-from searchr2.statistics import seed_deviation
-from searchr2.tables import STEP, samples
+from searchr2.markdown import grid
+from searchr2.statistics import seed_deviation, wilson_of
+from searchr2.tables import AVERAGE, STEP, samples
 
 TITLES = {
     "nq": "NQ",
@@ -20,6 +21,7 @@ TITLES = {
     "musique": "MuSiQue",
     "bamboogle": "Bamboogle",
 }
+ALPHA = 0.05
 
 
 def markdown(
@@ -55,15 +57,7 @@ def _grid(table: pd.DataFrame) -> str:
         ]
         for row in table.to_dict("records")
     ]
-    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_line(cells, widths) for cells in (header, rule, *lines))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *rest = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]
-    return f"| {' | '.join(padded)} |"
+    return grid(header, lines)
 
 
 def _cell(value: Any) -> str:
@@ -84,8 +78,21 @@ def _about(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
         f"({sets}). Exact match after SQuAD's normalisation, percent; an empty cell was not "
         "evaluated. The average is the mean of the seven sets, its interval a stratified "
         f"bootstrap over questions ({config.evaluation.bootstrap} resamples): what other training "
-        "seeds would change is not in it."
+        "seeds would change is not in it. The interval of a cell, Wilson's, is widest near 50 %: "
+        f"{_half_widths({name: int(counts[name]) for name in SETS if name in counts})}."
     )
+
+
+def _half_widths(questions: Mapping[str, int]) -> str:
+    """Half of the interval near 50 %, in points, of sets by their number of questions."""
+    widths: dict[str, list[str]] = {}
+    for name, count in questions.items():
+        interval = wilson_of(0.5, count)
+        half = f"{50 * (interval.high - interval.low):.1f}"
+        widths.setdefault(half, []).append(TITLES[name])
+    if len(widths) == 1:
+        return f"+-{next(iter(widths))} points of every set"
+    return ", ".join(f"{' and '.join(names)} +-{half}" for half, names in widths.items())
 
 
 def _seeds(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
@@ -110,7 +117,7 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
         "resampled; the trained models are taken as they are):",
         "",
     ]
-    for row in differences.to_dict("records"):
+    for row in differences[differences["set"] == AVERAGE].to_dict("records"):
         a, b = config.lines[row["a"]].label, config.lines[row["b"]].label
         if row["ci_low"] > 0:
             reading = f"the interval is above zero, {a} is ahead"
@@ -123,4 +130,18 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
             f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']}): "
             f"{reading}."
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], config)])
+
+
+def _by_set(differences: pd.DataFrame, config: TableConfig) -> str:
+    """The differences set by set, those marked that stand after Holm's correction."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in differences.to_dict("records"):
+        mark = " *" if float(row["holm_p"]) < ALPHA else ""
+        found.setdefault((row["a"], row["b"]), {})[row["set"]] = f"{row['difference']:+.1f}{mark}"
+    lines = [
+        [f"{config.lines[a].label} - {config.lines[b].label}", *(of.get(s, "") for s in SETS)]
+        for (a, b), of in found.items()
+    ]
+    told = f"Set by set, in points (* exact McNemar p below {ALPHA}, Holm-corrected over the sets):"
+    return f"{told}\n\n{grid(['', *(TITLES[name] for name in SETS)], lines)}"

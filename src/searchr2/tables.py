@@ -11,18 +11,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from searchr2.config import SETS, TableConfig
 from searchr2.files import ArtifactError, DataError
 from searchr2.predictions import read_predictions
-from searchr2.statistics import bootstrap, macro_average, mcnemar, paired_bootstrap
+from searchr2.statistics import (
+    Samples,
+    bootstrap,
+    macro_average,
+    mcnemar,
+    mcnemar_by_set,
+    paired_bootstrap,
+    wilson,
+)
 
-COLUMNS = ["method", "backbone", *SETS, "average", "average_ci_low", "average_ci_high"]
+AVERAGE = "average"
+COLUMNS = ["method", "backbone", *SETS, AVERAGE, "average_ci_low", "average_ci_high"]
 STEP = "step"
 """A further column, after the backbone, of tables over the steps of training."""
-DIFFERENCES = ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
+CELLS = ["method", STEP, "set", "em", "ci_low", "ci_high", "n"]
+DIFFERENCES = ["a", "b", "set", "difference", "ci_low", "ci_high", "mcnemar_p", "holm_p", "n"]
 
 
 def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFrame]:
@@ -76,11 +87,24 @@ def main_table(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.Da
     return pd.DataFrame(lines, columns=columns)
 
 
+def cells(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
+    """Each cell of the table (``CELLS``) with its interval, Wilson's, over the ``n`` questions."""
+    lines = []
+    for name, of in config.lines.items():
+        for dataset, scores_SQ in samples(scores[name]).items() if of.shown else ():
+            em = wilson(scores_SQ)
+            figures = map(_percent, (em.value, em.low, em.high))
+            lines.append([of.label, of.step, dataset, *figures, scores_SQ.shape[1]])
+    return pd.DataFrame(lines, columns=CELLS).astype({STEP: "Int64"})
+
+
 def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:
     """The paired differences (``DIFFERENCES``), in points, of each pair in ``config.compare``.
 
-    Over the sets that both rows were evaluated on; ``n`` counts the questions. Raises ``DataError``
-    where there is none, or where the two answered different questions of a set.
+    First of the average over the sets that both lines were evaluated on, with McNemar's p over
+    all questions; then of each set, where ``holm_p`` is corrected over the sets. ``n`` counts the
+    questions. Raises ``DataError`` where there is no set, or where the two answered different
+    questions of one.
     """
     lines = []
     for a, b in config.compare:
@@ -88,18 +112,12 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
             if name not in scores:
                 raise DataError(f"compare: {name!r} is not one of the lines ({', '.join(scores)})")
         sets_a, sets_b = paired(a, b, scores[a], scores[b])
-        gap = paired_bootstrap(sets_a, sets_b, config.evaluation.bootstrap)
-        lines.append(
-            {
-                "a": a,
-                "b": b,
-                "difference": _percent(gap.value),
-                "ci_low": _percent(gap.low),
-                "ci_high": _percent(gap.high),
-                "mcnemar_p": f"{mcnemar(sets_a, sets_b):.3g}",
-                "n": sum(sample_SQ.shape[1] for sample_SQ in sets_a.values()),
-            }
-        )
+        resamples = config.evaluation.bootstrap
+        whole = _difference(sets_a, sets_b, resamples)
+        lines.append({"a": a, "b": b, "set": AVERAGE, **whole})
+        for name, p in mcnemar_by_set(sets_a, sets_b).items():
+            one = _difference({name: sets_a[name]}, {name: sets_b[name]}, resamples)
+            lines.append({"a": a, "b": b, "set": name, **one, "holm_p": f"{p:.3g}"})
     return pd.DataFrame(lines, columns=DIFFERENCES)
 
 
@@ -117,6 +135,17 @@ def paired(
                 f"{a} and {b} answered different questions of {name}; evaluate both again"
             )
     return {name: sets_a[name] for name in shared}, {name: sets_b[name] for name in shared}
+
+
+def _difference(a: Samples, b: Samples, resamples: int) -> dict[str, Any]:
+    gap = paired_bootstrap(a, b, resamples)
+    return {
+        "difference": _percent(gap.value),
+        "ci_low": _percent(gap.low),
+        "ci_high": _percent(gap.high),
+        "mcnemar_p": f"{mcnemar(a, b):.3g}",
+        "n": sum(np.shape(scores)[-1] for scores in a.values()),
+    }
 
 
 def to_csv(table: pd.DataFrame) -> str:

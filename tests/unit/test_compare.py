@@ -21,6 +21,11 @@ def test_compare_prints_differences_and_draws_them(results, capsys):
     lines = {line.split("  ")[0]: line.split() for line in said.splitlines() if line}
     assert lines["search-r2"][1:9] == ["51.5"] * 8
     assert lines["minus rag"][2:] == ["+31.5*"] * 8
+    p, holm = (
+        next(line.split()[2:] for line in said.splitlines() if line.startswith(f"  {name} p "))
+        for name in ("McNemar", "Holm")
+    )
+    assert list(map(float, holm)) == pytest.approx([7 * float(one) for one in p[:7]], rel=0.1)
     assert (results / "figures/compare-search-r2-rag.png").stat().st_size > 1000
 
 

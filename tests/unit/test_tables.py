@@ -9,6 +9,7 @@ import pytest
 
 from searchr2.cli.main import main
 from searchr2.config import SETS
+from searchr2.tables import DIFFERENCES
 
 HEADER = (
     "method,backbone,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,"
@@ -83,8 +84,8 @@ def test_the_table_holds_em_in_percent_and_leaves_out_what_is_only_compared(eval
 
 def test_differences_are_paired_and_take_lines_outside_the_table(evaluated):
     assert table(evaluated, compare=[["search-r1", "base-search"], ["rag", "rag"]]) == 0
-    gap, none = read(evaluated / "differences.csv")
-    assert list(gap) == ["a", "b", "difference", "ci_low", "ci_high", "mcnemar_p", "n"]
+    gap, none = (row for row in read(evaluated / "differences.csv") if row["set"] == "average")
+    assert list(gap) == DIFFERENCES
     assert (gap["a"], gap["b"], gap["difference"], gap["n"]) == (
         "search-r1",
         "base-search",
@@ -95,6 +96,48 @@ def test_differences_are_paired_and_take_lines_outside_the_table(evaluated):
     assert float(gap["mcnemar_p"]) == pytest.approx(2 / 2**14, rel=0.01)
     assert [none[key] for key in ("difference", "ci_low", "ci_high")] == ["0.0"] * 3
     assert none["mcnemar_p"] == "1"
+
+
+def test_differences_of_sets_have_their_p_corrected_over_the_sets(evaluated):
+    predict(evaluated, "search-r1", 10)
+    predict(evaluated, "search-r1", 3, sets=SETS[:1], below="nq")
+    (path,) = (evaluated / "evaluate" / "search-r1").glob("seed1/predictions.jsonl")
+    others = [row for row in path.read_text().splitlines() if '"nq"' not in row]
+    nq = (path.parent / "nq" / "predictions.jsonl").read_text().splitlines()
+    path.write_text("\n".join([*nq, *others]) + "\n")
+    assert table(evaluated, compare=[["search-r1", "rag"]]) == 0
+    whole, *sets = read(evaluated / "differences.csv")
+    assert (whole["set"], whole["holm_p"]) == ("average", "")
+    assert [row["set"] for row in sets] == list(SETS)
+    assert {row["n"] for row in sets} == {"10"}
+    assert (sets[0]["difference"], sets[0]["mcnemar_p"], sets[0]["holm_p"]) == ("10.0", "1", "1")
+    # ahead on 8 of 10 questions of six sets: 2 / 2^8 each, times seven
+    assert {row["mcnemar_p"] for row in sets[1:]} == {"0.00781"}
+    assert {row["holm_p"] for row in sets[1:]} == {"0.0547"}
+    page = (evaluated / "table1.md").read_text()
+    assert "| Search-R1 - RAG | +10.0 |" in page
+    predict(evaluated, "search-r1", 10, questions=11)
+    predict(evaluated, "rag", 1, questions=11)
+    assert table(evaluated, compare=[["search-r1", "rag"]]) == 0
+    assert "| Search-R1 - RAG | +81.8 * |" in (evaluated / "table1.md").read_text()
+
+
+def test_each_cell_has_an_interval_of_its_own_even_where_nothing_is_right(evaluated):
+    predict(evaluated, "rag", 0)
+    assert table(evaluated) == 0
+    none, *_, last = read(evaluated / "table1_cells.csv")
+    assert [none[key] for key in ("method", "step", "set", "em", "ci_low", "ci_high", "n")] == [
+        *("RAG", "", "nq", "0.0", "0.0", "27.8", "10")  # Wilson's, of 0 of 10
+    ]
+    assert (last["method"], last["set"], last["em"]) == ("Search-R1", "bamboogle", "50.0")
+    assert len(read(evaluated / "table1_cells.csv")) == 14
+
+
+def test_the_page_says_how_wide_the_interval_of_a_cell_can_be(evaluated):
+    assert table(evaluated) == 0
+    assert (
+        "is widest near 50 %: +-26.3 points of every set." in (evaluated / "table1.md").read_text()
+    )
 
 
 def test_a_set_that_was_not_evaluated_is_an_empty_cell_and_so_is_the_average(evaluated):
@@ -206,7 +249,7 @@ def test_a_table_without_comparisons_has_an_empty_file_of_differences_and_no_wor
 ):
     assert table(evaluated) == 0
     text = (evaluated / "differences.csv").read_text()
-    assert text == "a,b,difference,ci_low,ci_high,mcnemar_p,n\n"
+    assert text == ",".join(DIFFERENCES) + "\n"
     assert "Paired differences" not in (evaluated / "table1.md").read_text()
 
 

@@ -29,7 +29,12 @@ def main() -> None:
         return
     out = Path(given["--out"])
     several: dict[str, list[Path | str]] = {
-        "table": [out, out.with_suffix(".md"), given.get("--differences", "")],
+        "table": [
+            out,
+            out.with_suffix(".md"),
+            out.with_name(f"{out.stem}_cells.csv"),
+            given.get("--differences", ""),
+        ],
         "retrieval": [out],
         "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
         "gains": [out, *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf"))],

@@ -11,6 +11,7 @@ rule table:
             category="Tables",
         ),
         page="<results>/{table}.md",
+        cells="<results>/{table}_cells.csv",
         differences=report(
             "<results>/{table}_differences.csv",
             caption="../report/differences.rst",
