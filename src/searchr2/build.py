@@ -15,6 +15,7 @@ from searchr2.training.export import WEIGHTS
 
 if TYPE_CHECKING:
     from searchr2.judging.model import Chat
+    from searchr2.quality import PairJudge
     from searchr2.retrieval.recall import Index
 
 
@@ -108,6 +109,18 @@ def make_judge(reward: Reward, judge: config.Judge) -> Judge | None:
 
     templates = read_templates(judge.templates, TEMPLATES, "judge.templates")
     return ModelJudge(make_chat(judge), templates)
+
+
+def make_pair_judge(judge: config.QualityJudge) -> PairJudge:
+    """The judge of trajectory quality."""
+    if judge.kind == "rules":
+        from searchr2.quality_rules import RuleJudge
+
+        return RuleJudge()
+    from searchr2.quality_model import TEMPLATES, ModelPairJudge
+
+    templates = read_templates(judge.templates, TEMPLATES, "quality.judge.templates")
+    return ModelPairJudge(make_chat(judge), templates)
 
 
 def make_chat(judge: config.JudgeModel) -> Chat:

@@ -399,6 +399,7 @@ class Gains(Section):
     batch_size: int = Field(256, ge=1)
     """Trajectories in flight at once; part of the record, since batching moves float rounding."""
 
+
 class QualityJudge(JudgeModel):
     """Who compares trajectories."""
 
@@ -596,17 +597,19 @@ class TableConfig(Section):
     compare: list[tuple[str, str]] = []
 
 
-class QualityConfig(Section):
-    """``searchr2 quality --config``: the two rows, first against second; made by the workflow."""
+class QualityConfig(Quality):
+    """``searchr2 quality --config``: the comparison, and what it reads; made by the workflow."""
 
-    quality: Quality = Quality()
-    lines: dict[str, Line] = Field(min_length=2, max_length=2)
-    """The name of each row and what it is read from, in the order of ``quality.rows``."""
+    rows: tuple[str, str]
+    """The two rows: wins are the first one's."""
+    lines: dict[str, Line]
+    """Row -> its label and evaluations."""
 
-    @property
-    def names(self) -> tuple[str, str]:
-        first, second = self.lines
-        return first, second
+    @model_validator(mode="after")
+    def _lines_of_rows(self) -> QualityConfig:
+        if missing := set(self.rows) - set(self.lines):
+            raise ValueError(f"no lines of {' and '.join(sorted(missing))}")
+        return self
 
 
 class BaseConfig(Section):

@@ -37,6 +37,11 @@ def main() -> None:
         ],
         "retrieval": [out],
         "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
+        "quality": [
+            out,
+            out.with_suffix(".jsonl"),
+            *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf")),
+        ],
         "gains": [out, *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf"))],
     }
     for path in map(Path, several.get(stage) or [out / name for name in FILES[stage]]):

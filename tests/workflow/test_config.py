@@ -78,6 +78,7 @@ READERS: dict[str, type[config.Section]] = {
     "train/*/*.json": config.TrainConfig,
     "evaluate/*/*.json": config.EvaluateConfig,
     "table.json": config.TableConfig,
+    "quality.json": config.QualityConfig,
     "gains.json": config.GainsConfig,
     "tracking.json": config.Tracking,
 }
