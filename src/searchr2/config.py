@@ -35,6 +35,8 @@ class World(Section):
     """Everything in the world is a function of this number."""
     works: int = Field(420, ge=40, le=10_000)
     """Films, novels and songs; people, cities and countries scale with them."""
+    hops: tuple[int, int] | None = None
+    """Every set asks chains of so many facts, from and to; ``None``: each set its own kinds."""
     test_questions: int = Field(100, ge=1)
     """Test questions of each of the seven sets."""
     validation_questions: int = Field(140, ge=2)
@@ -280,6 +282,14 @@ class Refiner(Section):
     """How the Trimmer chooses the flawed step from p(1..T)."""
     joint: bool = True
     """Whether meta-action tokens carry loss (joint optimisation, section 3.4)."""
+    oracle: bool = False
+    """Verdicts by gold evidence in place of the model's: an upper bound, not a method."""
+
+    @model_validator(mode="after")
+    def _own_verdicts(self) -> Refiner:
+        if self.oracle and self.joint:
+            raise ValueError("an oracle's verdicts are not the policy's to learn: set joint: false")
+        return self
 
 
 class Reward(Section):
@@ -455,6 +465,8 @@ class Row(Section):
     method: Method
     checkpoint: str = "base"
     """``base``, ``instruct`` or a name in ``runs``."""
+    refine: bool = False
+    """Let the Meta-Refiner work at evaluation too (off in the paper)."""
 
 
 class Table(Section):
@@ -482,13 +494,18 @@ class Settings(Section):
     deepspeed: Deepspeed = Deepspeed()
 
 
+Kind = Literal["grpo", "sft", "rejection", "verdicts"]
+"""GRPO; or supervised on gold answers, on own rollouts that were right, or on verdicts by gold
+evidence on own rollouts, as many accepting as not (a warm start for the Meta-Refiner)."""
+
+
 class Run(Section):
     """A training run: what it starts from, how it trains, and the settings in which it differs."""
 
-    start: Literal["base", "instruct"] = "base"
-    """The model it starts from."""
-    kind: Literal["grpo", "sft", "rejection"] = "grpo"
-    """GRPO; supervised on questions and answers; supervised on rollouts that were right."""
+    start: str = "base"
+    """What it starts from: ``base``, ``instruct`` or another run."""
+    kind: Kind = "grpo"
+    """How it trains."""
     method: Method = "search"
     """How questions are answered while it trains (``sft``: the prompt that is trained)."""
     prompts: dict[str, Any] = {}
@@ -556,7 +573,7 @@ class TrainConfig(Settings):
 
     run: str
     seed: int
-    kind: Literal["grpo", "sft", "rejection"] = "grpo"
+    kind: Kind = "grpo"
     method: Method = "search"
     backbone: str
     retrieval_k: int = 3

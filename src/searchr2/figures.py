@@ -128,7 +128,7 @@ def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = No
     refined = {name: seeds for name, seeds in runs.items() if _has(seeds, "refiner/revised")}
     training = (PANELS, REFINER_PANELS) if refined else (PANELS,)
     tested = (SET_PANELS[:4], SET_PANELS[4:]) if curves else ()
-    rows = [(panels, runs) for panels in training]
+    rows: list[tuple[tuple[Panel, ...], Runs]] = [(panels, runs) for panels in training]
     rows += [
         (panels, {name: [frame] for name, frame in (curves or {}).items()}) for panels in tested
     ]

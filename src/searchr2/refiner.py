@@ -7,7 +7,8 @@ Where the paper is silent we chose: an integer of several tokens is scored as th
 ended by a line break where one is the beginning of another; ids that all options begin with (Qwen2
 writes the space before a digit as a token of its own) belong to the prompt, being no decision; the
 log-probability a meta-action carries into the loss is the vocabulary's, as for any generated token;
-a trajectory of no step (its prompt alone fills the context) is not judged.
+a trajectory of no step (its prompt alone fills the context) is not judged. With an oracle, what the
+model would have said is recorded and the verdict follows gold evidence.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import cast
 
 from searchr2.actor import Actor
 from searchr2.config import Refiner as Settings
+from searchr2.faults import first_flaw
 from searchr2.ports import Procedure, Score
 from searchr2.randomness import generator
 from searchr2.trajectory import Author, Question, Span, Trace, Trajectory, Verdict
@@ -52,14 +54,19 @@ class MetaRefiner:
 
     def judge(self, question: Question, y: Trajectory, key: tuple[int, ...]) -> Procedure[Verdict]:
         """Ask once which of 0..T it is (0: every step is acceptable)."""
-        prompt = self.actor.prompts.refiner(question.text, y)
-        shared, options = self._options(len(y.steps))
-        prompt = Span(Author.PROMPT, (*prompt.ids, *shared))
+        prompt, options = self.asked(question, y)
         reply = cast(tuple[tuple[float, ...], ...], (yield Score(prompt.ids, options)))
         scores = [sum(logprobs) for logprobs in reply]
-        choice = self._choose(scores, key)
+        oracle = self.settings.oracle
+        choice = first_flaw(question, y) if oracle else self._choose(scores, key)
         decision = Span(Author.REFINER, options[choice], reply[choice])
         return Verdict(prompt, decision, softmax(scores), choice)
+
+    def asked(self, question: Question, y: Trajectory) -> tuple[Span, tuple[tuple[int, ...], ...]]:
+        """The prompt about ``y``, and the ids that each of 0..T is after it."""
+        prompt = self.actor.prompts.refiner(question.text, y)
+        shared, options = self._options(len(y.steps))
+        return Span(Author.PROMPT, (*prompt.ids, *shared)), options
 
     def _choose(self, scores: list[float], key: tuple[int, ...]) -> int:
         """Discriminator, then Trimmer, from the log-probabilities of 0..T."""

@@ -1,6 +1,8 @@
 """What the rules share: the evaluation sets, the user's files, where checkpoints stand."""
 
+import os
 import shlex
+from pathlib import Path
 
 INDEX_SETTINGS = {
     "bm25": ("k1", "b"),
@@ -15,6 +17,9 @@ MODELS = ("base", "instruct")
 """Checkpoints that runs start from; every other one is a run."""
 CURVES, REVISIONS = "table_curves", "table_revisions"
 """Tables that are also drawn: over training steps, and against the revisions allowed."""
+RULES = Path(os.path.relpath(workflow.current_basedir.get_path_or_uri(secret_free=True)))
+PAPER, CAPTIONS = RULES.parent / "reference", RULES.parent / "report"
+"""The paper's tables, named as ours; a caption each of what the report shows."""
 SETS = SCHEMA["$defs"]["Data"]["properties"]["questions"]["anyOf"][0]["propertyNames"]["enum"]
 
 
@@ -97,6 +102,8 @@ def lines(config, table):
                 found[f"{row}@{step}"] = line(config, row, step, step)
         found[row] = line(config, row, step=end)
     compared = dict.fromkeys(name for pair in table["compare"] for name in pair)
+    for name in [name for name in compared if "@" in name and name not in found]:
+        raise WorkflowError(f"config: compare: no line {name!r} in a table of {', '.join(found)}")
     return found | {row: line(config, row, shown=False) for row in compared if row not in found}
 
 
@@ -122,7 +129,7 @@ def measured(config):
         return {}
     end = checkpoint(config, run, seed)
     return {
-        0: checkpoint(config, of["start"]),
+        0: checkpoint(config, of["start"], seed),
         **{step: f"{end}/snapshots/step{step:04d}" for step in snapshots(config, run)},
         of_run(config, run)["grpo"]["steps"]: end,
     }
@@ -154,3 +161,33 @@ def curves(config):
         for row in map(config["rows"].get, config["tables"].get(CURVES, {"rows": []})["rows"])
         for seed in config["seeds"]
     }
+
+
+def printed(config):
+    """The tables that the paper has too."""
+    return [table for table in config["tables"] if (PAPER / f"{table}.csv").is_file()]
+
+
+def rivals(config):
+    """The other tables that, as the paper's, set Search-R2 beside Search-R1."""
+    timed, judged = (config["step_time"] or {}).get("runs"), config["quality"]["rows"]
+    return [
+        f"{config['results']}/{table}.csv"
+        for table, names in {"table_step_time": timed, "table_quality": judged}.items()
+        if set(names or []) == {"search-r1", "search-r2"}
+    ]
+
+
+def outcomes(config):
+    """Every table and figure: what the report shows."""
+    written = {
+        **{f"{table}.csv": True for table in config["tables"]},
+        "retrieval.csv": True,
+        "table_step_time.csv": config["step_time"],
+        "table_gains.csv": measured(config),
+        "table_quality.csv": compared(config),
+        "comparison.csv": printed(config),
+        "figures/training_dynamics.png": curves(config),
+        "figures/revisions.png": revising(config),
+    }
+    return [f"{config['results']}/{name}" for name, wanted in written.items() if wanted]

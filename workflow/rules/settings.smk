@@ -46,11 +46,17 @@ def check(config):
         for name in [*runs, *rows, *tables]:
             if not re.fullmatch(NAME, name) or (name in MODELS and name in runs):
                 wrong.append(f"{name!r} cannot name a run, a row or a table")
+        for name, run in runs.items():
+            if (start := run.get("start", "base")) not in {*MODELS, *runs} - {name}:
+                wrong.append(f"runs.{name}.start: {start!r} is not base, instruct or another run")
         for name, row in rows.items():
             if (of := row.get("checkpoint", "base")) not in {*MODELS, *runs}:
                 wrong.append(f"rows.{name}.checkpoint: {of!r} is not in runs")
         named = {
-            f"tables.{name}": [*table["rows"], *sum(table.get("compare", []), [])]
+            f"tables.{name}": [
+                *table["rows"],
+                *(row.partition("@")[0] for row in sum(table.get("compare", []), [])),
+            ]
             for name, table in tables.items()
         } | {"quality.rows": config.get("quality", {}).get("rows") or []}
         for place, names in named.items():
@@ -116,14 +122,15 @@ def stages(config):
             yield f"train/{run}/seed{seed}", training(config, run, seed)
     for name, row in config["rows"].items():
         settings = of_run(config, row["checkpoint"])
-        refiner = ["refiner"] if config["evaluation"]["refine"] else []
+        refine = row["refine"] or config["evaluation"]["refine"]
+        refiner = ["refiner"] if refine else []
         for seed in seeds(config, row["checkpoint"]):
             yield f"evaluate/{name}/seed{seed}", {
                 "backbone": config["model"]["backbone"],
                 "checkpoint": (
                     record(row["checkpoint"], seed) if made(config, row["checkpoint"], seed) else ""
                 ),
-                "evaluation": pick(config["evaluation"], "batch_size", "refine"),
+                "evaluation": {"batch_size": config["evaluation"]["batch_size"], "refine": refine},
                 "retrieval": pick(config["retrieval"], "k"),
                 **pick(settings, "prompts", "rollout", *refiner),
             }
@@ -168,7 +175,7 @@ def training(config, run, seed):
         "backbone": config["model"]["backbone"],
         "retrieval_k": config["retrieval"]["k"],
         "paths": {
-            "model": checkpoint(config, of["start"]),
+            "model": checkpoint(config, of["start"], seed),
             "index": f"{config['results']}/index/task",
             "train": [f"{config['results']}/data/train.jsonl"],
             "validation": [f"{config['results']}/data/validation.jsonl"],

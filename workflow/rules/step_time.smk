@@ -4,7 +4,7 @@ rule step_time:
         lambda wildcards: [
             file
             for run in config["step_time"]["runs"]
-            for file in made(config, config["runs"][run]["start"])
+            for file in made(config, config["runs"][run]["start"], config["seeds"][0])
         ],
         rules.data.output.train,
         rules.data.output.validation,

@@ -2,7 +2,7 @@
 # before a job starts and after it fails, and a run must be able to go on.
 rule train:
     input:
-        lambda wildcards: made(config, config["runs"][wildcards.run]["start"]),
+        lambda wildcards: made(config, config["runs"][wildcards.run]["start"], wildcards.seed),
         "<results>/index/task/manifest.json",
         rules.data.output.train,
         rules.data.output.validation,

@@ -1,7 +1,7 @@
 """Train one run: Search-R2, Search-R1, what is between, and the other trained baselines.
 
-Kinds of run: ``grpo`` (all but these two), ``sft`` (imitate gold answers) and ``rejection``
-(imitate own rollouts that were right).
+Kinds of run: ``grpo`` (all but these), ``sft`` (imitate gold answers), ``rejection`` (imitate own
+rollouts that were right) and ``verdicts`` (judge own rollouts, by gold evidence).
 
 The config names the run's settings and what it reads; the workflow writes one for every entry of
 ``runs:``. Killed at any moment, the same command goes on from the newest checkpoint and ends with
@@ -154,19 +154,21 @@ def teach(config: Any, weights: str, record: Any, out: Path, about: dict[str, An
         notes = state / f"rollouts-{identity}.jsonl"
         rows = sample(config, questions, model, prompts, record, notes)
     if not rows:
-        log.warning("%s: no rollout was right, so there is nothing to imitate", config.run)
+        log.warning("%s: no rollout gives anything to imitate", config.run)
         return model
     batch = examples.Epochs(rows, settings.batch_size, config.seed).batch
     return imitate(config.run, model, batch, settings, config.deepspeed, record, state, identity)
 
 
 def sample(config: Any, questions: Any, model: Any, prompts: Any, record: Any, notes: Path) -> Any:
-    """The rows of Rejection Sampling: what was right of the model's own rollouts."""
+    """The rows made of the model's own rollouts: those that were right, or verdicts on them."""
     from searchr2.build import load_retriever
     from searchr2.engines.local import LocalEngine
     from searchr2.training import examples
 
     engine, index = LocalEngine(model, prompts.codec), load_retriever(Path(config.paths.index))
+    if config.kind == "verdicts":
+        return examples.verdicts(config, questions, engine, index, prompts, notes)
     rows, count = examples.kept(config, questions, engine, index, prompts, notes)
     record.log({"rollout/em": len(rows) / count}, 0)
     return rows

@@ -54,12 +54,25 @@ SHAPES = {
 }
 
 
+def shapes(dataset: str, hops: tuple[int, int] | None) -> tuple[Shape, ...]:
+    """What a set asks: its own shapes, or chains of ``hops`` facts, each length as often."""
+    if hops is None:
+        return SHAPES[dataset]
+    lengths = range(hops[0], hops[1] + 1)
+    return tuple(Shape(1 / len(lengths), f"{n}hop", hops=n) for n in lengths)
+
+
 class WorldError(UserError):
     """A world too small for the questions asked of it."""
 
 
 def rows(
-    land: Land, dataset: str, count: int, ids: dict[Entity, str], rng: np.random.Generator
+    land: Land,
+    dataset: str,
+    asked: tuple[Shape, ...],
+    count: int,
+    ids: dict[Entity, str],
+    rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     """``count`` questions of a set about a land, shuffled. ``ids``: entity -> passage id.
 
@@ -67,7 +80,7 @@ def rows(
     ``WorldError``.
     """
     made: list[dict[str, Any]] = []
-    for shape, quota in zip(SHAPES[dataset], _quotas(dataset, count), strict=True):
+    for shape, quota in zip(asked, _quotas(asked, count), strict=True):
         supply = _supply(land, dataset, shape, rng)
         if len(supply) < quota and (land.name != "train" or not supply):
             raise WorldError(
@@ -81,9 +94,9 @@ def rows(
     return [{"id": f"{dataset}-{land.name}-{n}", **made[i]} for n, i in enumerate(order)]
 
 
-def _quotas(dataset: str, count: int) -> list[int]:
+def _quotas(asked: tuple[Shape, ...], count: int) -> list[int]:
     """``count`` split by the shapes' shares; rounding goes to the first."""
-    rest = [round(count * shape.share) for shape in SHAPES[dataset][1:]]
+    rest = [round(count * shape.share) for shape in asked[1:]]
     return [count - sum(rest), *rest]
 
 

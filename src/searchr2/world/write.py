@@ -10,7 +10,7 @@ from searchr2.files import write_jsonl
 from searchr2.randomness import generator, stage_key
 from searchr2.world.lands import Land, build
 from searchr2.world.relations import Entity
-from searchr2.world.rows import rows
+from searchr2.world.rows import rows, shapes
 
 TRAINED_ON = ("nq", "hotpotqa")
 """The sets whose training questions GRPO sees (section 6)."""
@@ -30,7 +30,8 @@ def write_world(settings: config.World, out: Path) -> None:
         made = []
         for index, name in enumerate(sets):
             share = (count + index) // len(sets)
-            made += rows(land, name, share, ids, generator(*key, part, index))
+            kinds = shapes(name, settings.hops)
+            made += rows(land, name, kinds, share, ids, generator(*key, part, index))
         order = generator(*key, part).permutation(len(made))
         return [made[i] for i in order]
 
@@ -41,7 +42,12 @@ def write_world(settings: config.World, out: Path) -> None:
     }
     for index, name in enumerate(config.SETS):
         files[f"questions/{name}"] = rows(
-            test, name, settings.test_questions, ids, generator(*key, 4, index)
+            test,
+            name,
+            shapes(name, settings.hops),
+            settings.test_questions,
+            ids,
+            generator(*key, 4, index),
         )
     write_jsonl(out / "corpus.jsonl", passages)
     for file, made in files.items():
