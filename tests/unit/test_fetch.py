@@ -214,6 +214,7 @@ def test_what_the_hub_does_not_have_is_named(hub, tmp_path, item, told):
     hub.commit("org/gated", FILES)
     hub.gated.add("org/gated")
     fails(hub, tmp_path, an_item(**{"revision": commit, **item}), *told)
+    run(hub, tmp_path, an_item(commit))  # a mistake in the catalogue is locked by nothing
 
 
 def test_a_file_that_is_listed_and_not_there_is_named(hub, tmp_path):

@@ -1,9 +1,9 @@
 """Check and split the passages and questions a config names.
 
 FILE is JSON, {"data": {...}}, with the keys of config.yaml's section ``data``; where they are null
-the files of WORLD are taken. Under DIR come corpus.jsonl (a link to your own corpus),
-questions/<set>.jsonl, train.jsonl and validation.jsonl. A row that cannot be used is named by file
-and line.
+the files of WORLD are taken. Under DIR come corpus.jsonl (a link to your own corpus where that is JSON
+lines), questions/<set>.jsonl, train.jsonl and validation.jsonl. docs/data.md has what can be read;
+a row that cannot be used is named by file and row.
 
 example: searchr2 data --config results/config/data.json --world results/world --out results/data
 """

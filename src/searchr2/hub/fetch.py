@@ -37,9 +37,10 @@ def fetch(
         for name, files in to_fetch.items():
             for file in files:
                 _have(file, lock, hub, verify)
-            product = items[name].makes
-            folder = out / items[name].folder
-            if prepare and product and not is_made(product, folder):
+            product, folder = items[name].makes, out / items[name].folder
+            if product and is_made(product, folder):
+                print(f"{folder / product.name}: there")
+            elif product and prepare:
                 make(product, [file.target for file in files], folder)
                 print(f"{folder / product.name}: made")
 
@@ -49,16 +50,13 @@ def wanted_files(name: str, item: Item, out: Path, lock: Lock, hub: Hub) -> list
 
     The hub is asked for its listing only where the lock file does not know the files already.
     """
-    revision = item.revision or lock.revision(item.repo)
-    if revision:
-        lock.pin(item.repo, revision)
+    revision = lock.revision(item.repo, item.revision)
     paths = lock.paths(item.repo, name) or []
     known = {path: lock.file(item.repo, path) for path in paths}
     if revision and all(known.values()) and all(_matching(item.files, paths).values()):
         remote = [RemoteFile(path, *held, None) for path, held in known.items() if held]
     else:
         revision, remote = hub.listing(item.repo, item.type, revision)
-        lock.pin(item.repo, revision)
     by_path = {file.path: file for file in remote}
     found: dict[str, Wanted] = {}
     for pattern, matches in _matching(item.files, by_path).items():
@@ -72,6 +70,7 @@ def wanted_files(name: str, item: Item, out: Path, lock: Lock, hub: Hub) -> list
             found[path] = Wanted(
                 item.repo, item.type, revision, path, target, file.size, sha256, file.blob
             )
+    lock.pin(item.repo, revision)
     lock.list(item.repo, name, sorted(found))
     return list(found.values())
 

@@ -24,19 +24,19 @@ class Lock:
         if not isinstance(self._repositories, dict):
             raise FetchError(f"{path}: not a lock file; move it away")
 
-    def revision(self, repo: str) -> str | None:
-        found: str | None = self._repositories.get(repo, {}).get("revision")
-        return found
-
-    def pin(self, repo: str, revision: str) -> None:
-        """Hold ``repo`` to ``revision``; raises ``FetchError`` where it is held to another."""
-        held = self.revision(repo)
-        if held not in (None, revision):
+    def revision(self, repo: str, wanted: str | None) -> str | None:
+        """The commit ``repo`` is held to, else ``wanted``; ``FetchError`` where they differ."""
+        held: str | None = self._repositories.get(repo, {}).get("revision")
+        if held and wanted and held != wanted:
             raise FetchError(
-                f"{self.path}: {repo} is locked at {held}, the catalogue wants {revision}; to go"
+                f"{self.path}: {repo} is locked at {held}, the catalogue wants {wanted}; to go"
                 " over to it remove the repository from the lock file and its files from the disk"
             )
-        if held is None:
+        return held or wanted
+
+    def pin(self, repo: str, revision: str) -> None:
+        """Hold ``repo`` to ``revision``."""
+        if repo not in self._repositories:
             self._repositories[repo] = {"revision": revision, "items": {}, "files": {}}
             self._write()
 
