@@ -28,6 +28,8 @@ def main() -> None:
     if stage == "sync":
         return
     out = Path(given["--out"])
+    figures = [out.with_suffix(".png"), out.with_suffix(".pdf")]
+    drawn = [f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf")]
     several: dict[str, list[Path | str]] = {
         "table": [
             out,
@@ -36,13 +38,13 @@ def main() -> None:
             given.get("--differences", ""),
         ],
         "retrieval": [out],
-        "figure": [out.with_suffix(".png"), out.with_suffix(".pdf")],
-        "quality": [
-            out,
-            out.with_suffix(".jsonl"),
-            *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf")),
-        ],
-        "gains": [out, *(f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf"))],
+        "figure": figures,
+        "revisions": figures,
+        "steptime": [out],
+        "quality": [out, out.with_suffix(".jsonl"), *drawn],
+        "reference": [out, out.with_suffix(".csv")],
+        "report": [out],
+        "gains": [out, *drawn],
     }
     for path in map(Path, several.get(stage) or [out / name for name in FILES[stage]]):
         path.parent.mkdir(parents=True, exist_ok=True)
