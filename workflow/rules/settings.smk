@@ -65,6 +65,11 @@ def check(config):
                 for name in dict.fromkeys(names)
                 if name not in rows
             ]
+        for name, table in tables.items():
+            for row in table["rows"] if table.get("over_steps") else []:
+                of = rows.get(row, {}).get("checkpoint", "base")
+                if of in MODELS or runs.get(of, {}).get("kind", "grpo") != "grpo":
+                    wrong.append(f"tables.{name}: over_steps, and {row!r} is of no GRPO run")
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
         search = config.get("retrieval", {})
@@ -114,8 +119,9 @@ def stages(config):
         yield stage, {
             "stage": stage,
             "lessons": config[stage],
+            "model": {k: v for k, v in config["model"].items() if k not in ("path", "instruct")},
             "retrieval": pick(config["retrieval"], "k"),
-            **pick(config, "model", "prompts", "rollout", "deepspeed"),
+            **pick(config, "prompts", "rollout", "deepspeed"),
         }
     for run in config["runs"]:
         for seed in config["seeds"]:
@@ -195,9 +201,8 @@ def write_settings(config):
     """Bring the files under results/config up to date, touching only those that change."""
     for stage, settings in stages(config):
         path = Path(config["results"], "config", f"{stage}.json")
-        in_order = stage.startswith(
-            "tables/"
-        )  # of its lines; elsewhere moving a line changes nothing
+        # a table's lines have an order; elsewhere moving a line changes nothing
+        in_order = stage.startswith("tables/")
         text = json.dumps(settings, indent=1, sort_keys=not in_order) + "\n"
         if not path.is_file() or path.read_text() != text:
             hold(config["results"])
