@@ -1,7 +1,7 @@
 """Check and split the passages and questions a config names.
 
 FILE is JSON, {"data": {...}}, with the keys of config.yaml's section ``data``; where they are null
-the files of WORLD are taken. Under DIR come corpus.jsonl (a link to your own corpus where that is JSON
+the files of WORLD are taken. Under DIR come corpus.jsonl (your own is linked to where it is JSON
 lines), questions/<set>.jsonl, train.jsonl and validation.jsonl. docs/data.md has what can be read;
 a row that cannot be used is named by file and row.
 
