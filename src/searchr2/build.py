@@ -133,6 +133,7 @@ def make_chat(judge: config.JudgeModel) -> Chat:
     from searchr2.engines.local import LocalEngine
     from searchr2.judging.local import LocalChat
 
+    quiet()
     weights = weights_folder(judge.model or "", "judge.model names it")
     codec = Codec.load(weights)
     # what is judged once is not asked again: no prefix is worth its memory

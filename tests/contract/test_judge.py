@@ -165,7 +165,7 @@ def test_a_passage_is_no_special_token_to_the_judge(text):
     engine = ReadingEngine(lambda prompt: "Final Answer: 0", CODEC)
     judge = ModelJudge(LocalChat(engine, CODEC, 50, False), SHOWN)
     judge.count([(question(text), (collection(text, text=text),))])
-    assert max(engine.asked[0].ids) < 256
+    assert max(engine.asked_before[0].ids) < 256
 
 
 def test_over_http_no_tag_of_a_passage_stays_whole():
@@ -195,8 +195,15 @@ def test_the_last_line_is_read_as_documented():
 def test_greedy_and_within_the_limit_is_what_is_asked_of_a_model():
     engine = ReadingEngine(lambda prompt: "Final Answer: 0", CODEC)
     ModelJudge(LocalChat(engine, CODEC, 77, False), SHOWN).count(ITEMS[:1])
-    assert (engine.asked[0].temperature, engine.asked[0].max_new_tokens) == (0.0, 77)
+    [request] = engine.asked_before
+    assert (request.temperature, request.max_new_tokens) == (0.0, 77)
     with serving(lambda prompt: "Final Answer: 0") as (server, url):
         over_http(None, url, max_tokens=77).count(ITEMS[:1])
-    [request] = server.requests
-    assert (request["model"], request["temperature"], request["max_tokens"]) == ("judge", 0, 77)
+    [body] = server.requests
+    assert (body["model"], body["temperature"], body["max_tokens"]) == ("judge", 0, 77)
+
+
+def test_in_process_no_batch_leaves_a_prefix_behind_for_the_next():
+    engine = ReadingEngine(lambda prompt: "Final Answer: 0", CODEC)
+    ModelJudge(LocalChat(engine, CODEC, 77, False), SHOWN).count(ITEMS)
+    assert (len(engine.asked_before), engine.asked) == (len(ITEMS), [])

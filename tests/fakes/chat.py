@@ -37,6 +37,8 @@ class ReadingEngine:
     def __init__(self, reader: Reader, codec: ByteCodec) -> None:
         self.reader, self.codec = reader, codec
         self.asked: list[Generate] = []
+        self.asked_before: list[Generate] = []
+        """What was asked up to the last time it was told to forget."""
 
     def generate(self, requests: Sequence[Generate]) -> list[Completion]:
         self.asked.extend(requests)
@@ -52,7 +54,7 @@ class ReadingEngine:
         raise NotImplementedError
 
     def refresh(self) -> None:
-        pass
+        self.asked_before, self.asked = [*self.asked_before, *self.asked], []
 
 
 def evidence_reader(titles: Sequence[str]) -> Reader:

@@ -20,7 +20,9 @@ class LocalChat:
             Generate(self._ids(prompt), self.max_tokens, stops=(), temperature=0.0, key=(0,))
             for prompt in prompts
         ]
-        return [self._text(completion) for completion in self.engine.generate(requests)]
+        completions = self.engine.generate(requests)
+        self.engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
+        return [self._text(completion) for completion in completions]
 
     def _ids(self, prompt: Pieces) -> tuple[int, ...]:
         pieces = ((self.before, True), *prompt, (self.after, True))
