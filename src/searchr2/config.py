@@ -160,6 +160,8 @@ class Updates(Section):
     """Updates in all."""
     batch_size: int = Field(16, ge=1)
     """Sequences an update."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Sequences of one forward and backward pass (memory, not method); ``None``: all of them."""
     learning_rate: float = Field(5e-4, gt=0)
     warmup_ratio: float = Field(0.02, ge=0, le=1)
     weight_decay: float = Field(0.1, ge=0)
@@ -235,12 +237,13 @@ class Instruct(Demonstrated):
     steps: int = Field(500, ge=1)
     """Updates in all."""
     shares: dict[Role, float] = {
-        "cot": 0.15,
+        "cot": 0.1,
         "ircot": 0.3,
         "search-o1": 0.2,
         "note": 0.15,
         "search": 0.15,
         "rag": 0.05,
+        "direct": 0.05,
     }
     """Role -> its share of the demonstrations; they sum to 1."""
 
@@ -353,6 +356,8 @@ class Grpo(Section):
     max_grad_norm: float = Field(1.0, gt=0)
     updates_per_step: int = Field(1, ge=1)
     """Mini-batches a step's traces are split into; 1 is the paper's one update a step."""
+    importance_cap: float | None = Field(None, gt=0)
+    """Truncated importance sampling: weigh each token by min(p trainer / p sampler, this), as 2."""
     micro_batch_tokens: int = Field(8192, ge=128)
     """Padded tokens of one forward and backward pass (memory, not method)."""
     validate_every: int = Field(4, ge=1)
@@ -362,10 +367,36 @@ class Grpo(Section):
 
 
 class Deepspeed(Section):
-    """How the update runs; further keys are DeepSpeed's own."""
+    """How the update runs (docs/training.md)."""
 
-    zero_stage: Literal[0, 1, 2, 3] = 0
-    bf16: bool = False
+    processes: int = Field(1, ge=1)
+    """Processes on this machine, one a GPU; under a launcher of your own, as many as it starts."""
+    zero_stage: Literal[0, 1, 2, 3] | None = None
+    """What ZeRO splits over the processes: 1 optimizer states, 2 gradients too, 3 weights too.
+
+    ``None`` here and below: as ``config`` has it; without one 0, and off.
+    """
+    bf16: bool | None = None
+    """Weights and passes in bfloat16, the optimizer's own copy in fp32."""
+    offload_optimizer: bool | None = None
+    """Keep optimizer states in the CPU's memory (from stage 1 on)."""
+    offload_parameters: bool | None = None
+    """Keep weights in the CPU's memory while they are not needed (stage 3)."""
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass, to save their memory."""
+    config: str | None = None
+    """A JSON file of DeepSpeed's own settings; one that contradicts ours is refused."""
+
+
+class Lora(Section):
+    """Low-rank adapters, trained in place of the weights and merged into them on export."""
+
+    rank: int | None = Field(None, ge=1)
+    """Rank of the adapters, as 16; ``None``: the weights themselves are trained."""
+    alpha: float = Field(32, gt=0)
+    """The adapters' product is scaled by alpha / rank."""
+    targets: list[str] = []
+    """Names of the layers that get one, as q_proj; none: every linear layer but the output."""
 
 
 class Evaluation(Section):
@@ -516,6 +547,7 @@ class Run(Section):
     grpo: dict[str, Any] = {}
     supervised: dict[str, Any] = {}
     deepspeed: dict[str, Any] = {}
+    lora: dict[str, Any] = {}
 
 
 class Experiment(Settings):
