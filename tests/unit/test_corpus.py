@@ -168,3 +168,33 @@ def test_real_passages_are_read(real):
     assert len(passages) == 33_457
     assert all(p.title and p.text for p in passages)
     assert sum(p.title.startswith('"') and p.title.endswith('"') for p in passages) == 0
+
+
+@pytest.mark.parametrize("container", ["gzipped tar", "table", "parquet"])
+def test_real_passages_come_out_of_every_container_as_they_went_in(real, tmp_path, container):
+    import csv
+    import io
+    import tarfile
+
+    import pyarrow
+    from pyarrow import parquet
+
+    lines = (real / "corpus.jsonl").read_bytes().splitlines(keepends=True)[::9]
+    plain, packed = tmp_path / "plain.jsonl", tmp_path / "packed"
+    plain.write_bytes(b"".join(lines))
+    expected = list(read_corpus(plain))
+    if container == "gzipped tar":
+        with tarfile.open(packed, "w:gz") as archive:
+            about = tarfile.TarInfo("somewhere/wiki_dump.jsonl")
+            about.size = plain.stat().st_size
+            archive.addfile(about, io.BytesIO(plain.read_bytes()))
+    elif container == "table":
+        with packed.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, delimiter="\t")
+            table.writerow(["id", "text", "title"])
+            table.writerows([p.id, p.text, p.title] for p in expected)
+    else:
+        parquet.write_table(pyarrow.Table.from_pylist([json.loads(row) for row in lines]), packed)
+    assert list(read_corpus(packed)) == expected
+    import_corpus(packed, tmp_path / "imported.jsonl")
+    assert list(read_corpus(tmp_path / "imported.jsonl")) == expected
