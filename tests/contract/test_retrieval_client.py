@@ -177,6 +177,12 @@ def test_what_is_no_address_is_refused(url):
         http(url)
 
 
+def test_a_password_in_an_address_is_refused_and_not_repeated():
+    with pytest.raises(ConfigError, match="a password in an address") as error:
+        http("http://me:secret@host/retrieve")
+    assert "secret" not in str(error.value)
+
+
 def test_an_address_without_a_path_gets_the_fields():
     assert http("http://host:8000", "http://host:8000/", "https://host/search").urls == [
         "http://host:8000/retrieve",

@@ -5,7 +5,7 @@ import threading
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -195,3 +195,15 @@ def test_where_too_much_waits_a_client_is_told_to_come_back():
         states = sorted(one.result()[0] for one in asked)
     assert states[0] == 200
     assert states[-1] == 503
+
+
+def test_a_server_that_stops_answers_what_it_was_asked():
+    slow = Slow(Retriever(KNOWN), 0.5)
+    with ThreadPoolExecutor(1) as clients:
+        with serving(slow) as url:
+            asked = clients.submit(call, url, {"queries": ["capital of Niger"]})
+            while not slow.batches:
+                pass
+        assert asked.result()[0] == 200
+        with pytest.raises(URLError):
+            call(url, {"queries": ["nothing"]})

@@ -205,6 +205,8 @@ def write(folder: Path, settings: Remote) -> None:
 def endpoint(url: str) -> str:
     """The address to post to: /retrieve where ``url`` names a server alone."""
     parts = urlsplit(url)
+    if parts.username or parts.password:  # never printed
+        raise ConfigError("retrieval.urls: a password in an address would be kept with the results")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"retrieval.urls: {url!r} is not like http://127.0.0.1:8000/retrieve")
     return parts._replace(path="/retrieve").geturl() if parts.path in ("", "/") else url
