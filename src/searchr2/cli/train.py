@@ -109,6 +109,7 @@ def optimise(config: Any, weights: str, record: Any, out: Path, about: dict[str,
     from searchr2 import progress
     from searchr2.training import checkpoints
     from searchr2.training.export import export
+    from searchr2.training.metrics import CollapseWatch
 
     trainer, state, identity = assemble(config, weights), out / "state", about["identity"]
     settings, policy = config.grpo, trainer.policy
@@ -117,9 +118,12 @@ def optimise(config: Any, weights: str, record: Any, out: Path, about: dict[str,
     if start == 0:
         record.log(trainer.validate(), 0)
     bar = progress.bar(settings.steps, config.run, "steps", done=start)
+    watch = CollapseWatch()
     for step in range(start, settings.steps):
         metrics = trainer.step(step)
         done = step + 1
+        if warning := watch.see(metrics.get("refiner/revised")):
+            log.warning("%s, step %d: %s", config.run, done, warning)
         if done % settings.validate_every == 0 or done == settings.steps:
             metrics |= trainer.validate()
             record.keep(trainer.transcripts(), done)

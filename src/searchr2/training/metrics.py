@@ -25,6 +25,25 @@ def mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
+@dataclass
+class CollapseWatch:
+    """Notices a Meta-Refiner that has judged every draft alike for ``patience`` steps in a row."""
+
+    patience: int = 4
+    alike: int = 0
+
+    def see(self, revised: float | None) -> str | None:
+        """What to say after a step in which a share ``revised`` of the drafts was cut, if anything.
+
+        Once for each run of such steps, when it has lasted long enough.
+        """
+        self.alike = self.alike + 1 if revised in (0.0, 1.0) else 0
+        if self.alike != self.patience:
+            return None
+        does = "rejects" if revised else "accepts"
+        return f"the Meta-Refiner {does} everything: every draft of {self.patience} steps in a row"
+
+
 def describe(
     rollouts: Sequence[Rollout], group_size: int, process: bool
 ) -> dict[str, float | None]:
