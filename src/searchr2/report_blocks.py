@@ -13,9 +13,8 @@ import pandas as pd
 from searchr2.files import PROVENANCE, read_json
 from searchr2.reference import NOT_RUN
 from searchr2.reference_page import steps, summary
-from searchr2.report_grid import Grid, grid, read_frame
-from searchr2.table_page import TITLES
-from searchr2.tables import STEP
+from searchr2.report_grid import Grid, differences, grid, read_frame
+from searchr2.tables import AVERAGE, STEP
 
 TABLES = {
     "table1": "Main results",
@@ -30,6 +29,7 @@ TABLES = {
 }
 """Tables a whole workflow writes, as NAME.csv, in the page's order; others follow."""
 COMPARISON = "comparison"
+PAIRED = "Paired differences, in points (p: McNemar's of the average, Holm's over the sets)"
 DIFFERENCES, CELLS = "_differences", "_cells"
 
 
@@ -71,15 +71,12 @@ def tables(results: Path, captions: Path) -> Iterator[Block]:
     for name in [*known, *others]:
         made = _made(results / name)
         lines = made["config"].get("lines", {}) if made else {}
-        names = TITLES | {row: line["label"] for row, line in lines.items()}
-        frames = {"": _with_cells(read_frame(results / f"{name}.csv"), results, name)}
+        names = {row: line["label"] for row, line in lines.items()}
+        frame = _with_cells(read_frame(results / f"{name}.csv"), results, name)
+        grids = {"": grid(frame.drop(columns="checkpoint", errors="ignore"), share=[AVERAGE])}
         under = results / f"{name}{DIFFERENCES}.csv"
         if under.is_file():
-            frames["Paired differences, in points"] = read_frame(under)
-        grids = {
-            heading: grid(frame, share=["average"], signed=["difference"], names=names)
-            for heading, frame in frames.items()
-        }
+            grids[PAIRED] = differences(read_frame(under), names)
         yield Block(
             name,
             wanted.get(name, name),

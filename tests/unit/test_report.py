@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.report_grid import Cell, grid, title
+from searchr2.report_grid import OUTCOMES, Cell, differences, grid, title
 from searchr2.report_runs import health
 from searchr2.tracking.folders import find_records
 from searchr2.tracking.record import Record
@@ -76,7 +76,9 @@ def results(tmp_path):
     (tmp_path / "table1.csv").write_text(f"{HEADER}\n{rows}")
     provenance(tmp_path / "table1.csv", "table", name="mini", backbone="qwen2-mini", lines=lines)
     (tmp_path / "table1_differences.csv").write_text(
-        "a,b,difference,ci_low,ci_high,mcnemar_p,n\nr1,rag,30.0,26.0,34.0,1e-09,700\n"
+        "a,b,set,difference,ci_low,ci_high,mcnemar_p,holm_p,n\n"
+        "r1,rag,average,30.0,26.0,34.0,1e-09,,700\n"
+        "r1,rag,nq,9.0,1.0,17.0,0.02,0.14,100\n"
     )
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "training_dynamics.png").write_bytes(PIXEL)
@@ -150,8 +152,8 @@ def test_each_table_has_its_caption_command_settings_and_origin(results):
 def test_intervals_stand_under_their_figures_and_rows_have_their_labels(results):
     text = Page(report(results)).text
     assert "50.046.1 to 53.9" in text
-    assert "+30.026.0 to 34.0" in text
-    assert "R1RAG+30.0" in text.replace("\n", "")
+    line = "R1 against RAG|+30.0+26.0 to +34.0p 1e-09|+9.0+1.0 to +17.0p 0.14"
+    assert line in "|".join(text.split("\n"))
 
 
 def test_an_absent_figure_is_no_zero(results):
@@ -217,14 +219,47 @@ def test_a_table_wider_than_tall_is_turned():
     frame = pd.DataFrame([[str(i) for i in range(14)]], columns=["step", *"abcdefghijklm"])
     turned = grid(frame.rename(columns={"b": "a_se"}))
     assert turned.header == ["Step", "0"]
-    assert turned.lines[0] == [Cell(""), Cell("1", "± 2")]  # the column named a has no title
+    assert turned.lines[0] == [Cell("A"), Cell("1", "± 2")]
     assert len(turned.lines) == 12
 
 
-def test_columns_have_readable_names():
-    assert [title(name) for name in ("title_recall_at_3", "2wikimultihopqa", "holm_p", "n")] == [
-        "Title recall at 3",
-        "2Wiki",
-        "Holm p",
-        "Questions",
+def test_a_difference_is_coloured_only_where_it_stands():
+    columns = ["a", "b", "set", "difference", "ci_low", "ci_high", "mcnemar_p", "holm_p", "n"]
+    rows = [
+        ["x", "y", "average", "3.0", "1.0", "5.0", "0.2", "", "700"],
+        ["x", "y", "nq", "9.0", "1.0", "17.0", "0.02", "0.14", "100"],
+        ["x", "y", "popqa", "-9.0", "-17.0", "-1.0", "0.001", "0.007", "100"],
+        ["y", "z", "average", "1.0", "-1.0", "3.0", "0.01", "", "700"],
     ]
+    found = differences(pd.DataFrame(rows, columns=columns), {"x": "X", "y": "Y"})
+    assert found.header == ["", "Average", "NQ", "PopQA"]
+    assert [[cell.tone for cell in line[1:]] for line in found.lines] == [
+        ["good", "", "bad"],
+        ["", "", ""],
+    ]
+    assert found.lines[0][2] == Cell("+9.0", "+1.0 to +17.0", "p 0.14")
+    assert found.lines[1][0] == Cell("Y against z")
+    assert found.lines[1][2] == Cell("")
+
+
+def test_each_cell_has_its_interval_where_the_table_wrote_one(results):
+    columns = "method,step,set,em,ci_low,ci_high,n\n"
+    (results / "table1_cells.csv").write_text(f"{columns}RAG,,nq,20.0,13.3,28.9,100\n")
+    text = Page(report(results)).text
+    assert "|20.013.3 to 28.9|20.0|" in "|".join(text.split("\n"))
+    assert "table1_cells.csv" not in text[text.index("What is not here") :]
+
+
+def test_wins_ties_and_losses_are_one_column():
+    frame = pd.DataFrame(
+        [["query_timing_quality", "9", "90", "1", "", "", ""]],
+        columns=["rubric", *(f"{s}_{o}" for s in ("nq", "popqa") for o in OUTCOMES)],
+    )
+    found = grid(frame)
+    assert found.header == ["Rubric", "NQ"]
+    assert found.lines == [[Cell("Query timing quality"), Cell("9 / 90 / 1")]]
+
+
+def test_columns_have_readable_names():
+    names = ("title_recall_at_3", "2wikimultihopqa", "V_inter", "n")
+    assert [*map(title, names)] == ["Title recall at 3", "2Wiki", "V_inter", "Questions"]
