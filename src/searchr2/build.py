@@ -89,6 +89,7 @@ def load_retriever(folder: Path) -> Index:
     if kind == "dense":
         from searchr2.retrieval.dense import Dense
 
+        quiet()
         return Dense.load(folder)
     if kind == "http":
         from searchr2.retrieval.client import Http
