@@ -135,7 +135,7 @@ def _difference(row: Mapping[Any, str]) -> Cell:
     low, high, p = float(row["ci_low"]), float(row["ci_high"]), row["holm_p"] or row["mcnemar_p"]
     stands = float(p) < ALPHA if row["holm_p"] else low > 0 or high < 0
     tone = ("good" if float(row["difference"]) > 0 else "bad") if stands else ""
-    text, interval = f"{float(row['difference']):+.1f}", f"{low:+.1f} to {high:+.1f}"
+    text, interval = f"{float(row['difference']):+.1f}", f"{low:.1f} to {high:.1f}"
     return Cell(text, interval, f"p {p}", tone)
 
 

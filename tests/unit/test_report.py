@@ -152,7 +152,7 @@ def test_each_table_has_its_caption_command_settings_and_origin(results):
 def test_intervals_stand_under_their_figures_and_rows_have_their_labels(results):
     text = Page(report(results)).text
     assert "50.046.1 to 53.9" in text
-    line = "R1 against RAG|+30.0+26.0 to +34.0p 1e-09|+9.0+1.0 to +17.0p 0.14"
+    line = "R1 against RAG|+30.026.0 to 34.0p 1e-09|+9.01.0 to 17.0p 0.14"
     assert line in "|".join(text.split("\n"))
 
 
@@ -237,7 +237,7 @@ def test_a_difference_is_coloured_only_where_it_stands():
         ["good", "", "bad"],
         ["", "", ""],
     ]
-    assert found.lines[0][2] == Cell("+9.0", "+1.0 to +17.0", "p 0.14")
+    assert found.lines[0][2] == Cell("+9.0", "1.0 to 17.0", "p 0.14")
     assert found.lines[1][0] == Cell("Y against z")
     assert found.lines[1][2] == Cell("")
 

@@ -4,6 +4,7 @@ title_recall_at_k: mean share of a question's supporting titles among its top k 
 with_titles questions whose titles are known and in the corpus; behind a server (kind http) nobody
 knows what is in it, and all count. answer_recall_at_k: share of questions with a gold answer inside
 a top-k passage. The query is the question as it stands; an empty cell had nothing to measure.
+_ci_low and _ci_high are the ends of a figure's 95 % interval over questions.
 
 example: searchr2 retrieval --index results/index/task --questions results/data/questions/*.jsonl \\
              --k 3 10 --out results/retrieval.csv

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from searchr2.answers import normalise, sub_em
 from searchr2.ports import Retriever
+from searchr2.statistics import wilson
 from searchr2.trajectory import Question
 
 
@@ -42,7 +43,8 @@ def recall(
     ``title_recall_at_k`` is the mean share of a question's supporting titles among its top k, over
     the ``with_titles`` questions whose titles are known and all ``present`` (``present_titles``),
     ``None`` where there are none. ``answer_recall_at_k`` is the share of questions with a gold
-    answer inside a top-k passage, in normal form.
+    answer inside a top-k passage, in normal form. ``_ci_low`` and ``_ci_high`` are the ends of
+    each one's 95 % interval over questions.
     """
     found = retriever.search([question.text for question in questions], max(ks))
     titled: list[tuple[set[str], list[str]]] = []
@@ -57,11 +59,17 @@ def recall(
     row: dict[str, int | float | None] = {"n": len(questions), "with_titles": len(titled)}
     for k in ks:
         shares = [len(wanted.intersection(titles[:k])) / len(wanted) for wanted, titles in titled]
-        row[f"title_recall_at_{k}"] = _percent(shares)
+        row |= _figures(f"title_recall_at_{k}", shares)
     for k in ks:
-        row[f"answer_recall_at_{k}"] = _percent([max(hits[:k], default=0.0) for hits in answered])
+        row |= _figures(f"answer_recall_at_{k}", [max(hits[:k], default=0.0) for hits in answered])
     return row
 
 
-def _percent(values: Sequence[float]) -> float | None:
-    return 100 * sum(values) / len(values) if values else None
+def _figures(name: str, values: Sequence[float]) -> dict[str, float | None]:
+    """The mean of ``values`` and its interval (``statistics.wilson``), in percent."""
+    columns = (name, f"{name}_ci_low", f"{name}_ci_high")
+    if not values:
+        return dict.fromkeys(columns)
+    mean = wilson(values)
+    ends = (mean.value, mean.low, mean.high)
+    return {column: 100 * share for column, share in zip(columns, ends, strict=True)}
