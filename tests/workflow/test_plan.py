@@ -1,67 +1,102 @@
 """What runs, when it runs again, and what an interrupted workflow does."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from itertools import chain
 
 import pytest
+import yaml
 
 from searchr2.processes import alive
 from tests.workflow.conftest import ROOT
 
-STAGES = "world data tokenizer index base train evaluate table retrieval figure"
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+RUNS, ROWS, TABLES = (DEFAULT[key] for key in ("runs", "rows", "tables"))
+GRPO = [name for name, run in RUNS.items() if run.get("kind", "grpo") == "grpo"]
+SUPERVISED = [name for name in RUNS if name not in GRPO]
+KEPT = ("0008", "0016")
+"""The steps between start and end whose weights a GRPO run of the default config keeps."""
+MADE_OF_THEM = {
+    *("retrieval", "figure", "revisions", "gains", "quality", "step_time", "reference", "page")
+}
+"""Figures and pages; which settings make each anew is tested beside each of them."""
 
 
 def planned(output: str) -> set[str]:
     """The jobs of a dry run, each as its rule and what sets it apart."""
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", output, flags=re.M)
     return {
-        "/".join([rule, *re.findall(r"(?:run|row)=([\w.-]+)", about)])
+        "/".join([rule, *re.findall(r"(?:run|row|table|step)=([\w.-]+)", about)])
         for rule, about in jobs
         if rule != "default"
     }
 
 
+def after(*runs: str, rows: Iterable[str] = ()) -> set[str]:
+    """What follows when these runs train anew, and these rows answer anew besides."""
+    again = {*rows, *(row for row, of in ROWS.items() if of["checkpoint"] in runs)}
+    jobs = {f"train/{run}" for run in runs} | {f"evaluate/{row}" for row in again}
+    for name, table in TABLES.items():
+        if again & {*table["rows"], *chain(*table.get("compare", []))}:
+            jobs.add(f"table/{name}")
+        if table.get("over_steps"):
+            drawn = again & {*table["rows"]}
+            jobs |= {f"evaluate_step/{row}/{step}" for row in drawn for step in KEPT}
+    return jobs
+
+
 def test_the_default_config_runs_every_stage_and_then_nothing(finished):
-    assert finished.calls() == sorted(STAGES.split())
-    status, output = finished.snakemake("--cores", "2", "results/table1.csv")
+    called = set(finished.calls())
+    assert called >= {"world", "data", "tokenizer", "index", "base", "train", "evaluate", "table"}
+    status, output = finished.snakemake("--cores", "2")
     assert status == 0
     assert "Nothing to be done" in output
     assert finished.calls() == []
 
 
-ROWS = {"evaluate/direct", "evaluate/rag", "evaluate/base-search"}
-EVALUATED = ROWS | {"evaluate/search-r1", "evaluate/search-r2"}
-TRAINED = {"train/search-r1", "train/search-r2", "evaluate/search-r1", "evaluate/search-r2"}
-TABLES = {"table", "figure"}
-LEARNT = {"base"} | ROWS | TRAINED | TABLES
-SEARCHED = {"index_task", "retrieval"} | ROWS | TRAINED | TABLES
+OF_INSTRUCT = [row for row, of in ROWS.items() if of["checkpoint"] == "instruct"]
+FROM_INSTRUCT = [run for run, of in RUNS.items() if of.get("start") == "instruct"]
+SEARCHED = after(*RUNS, rows=ROWS) | {"index_task"}
+LEARNT = after(*RUNS, rows=ROWS) | {"base", "instruct"}
+LABELLED = {f"table/{name}" for name, table in TABLES.items() if "search-r1" in table["rows"]}
 CHANGES = {
     "tracking: {enabled: false, experiment: other}": set(),
-    "rows: {rag: {label: Retrieve once}}": {"table"},
-    "rows: {search-r1: {label: Search R1}}": {"table", "figure"},
-    "evaluation: {bootstrap: 500}": {"table"},
-    "compare: [[rag, direct]]": {"table"},
-    "evaluation: {batch_size: 7}": EVALUATED | {"table"},
-    "evaluation: {refine: true}": EVALUATED | {"table"},
-    "runs: {search-r2: {refiner: {margin: 0.5}}}":
-        {"train/search-r2", "evaluate/search-r2"} | TABLES,
-    "runs: {search-r1: {grpo: {steps: 3}}}": {"train/search-r1", "evaluate/search-r1"} | TABLES,
-    "runs: {more: {}}": {"train/more", "figure"},
-    "refiner: {margin: 0.5}": TRAINED | TABLES,
-    "grpo: {learning_rate: 1.0e-5}": TRAINED | TABLES,
+    "rows: {rag: {label: Retrieve once}}": {"table/table1"},
+    "rows: {search-r1: {label: Search R1}}": LABELLED,
+    "evaluation: {bootstrap: 500}": {f"table/{name}" for name in TABLES},
+    "tables: {table1: {compare: [[rag, direct]]}}": {"table/table1"},
+    "evaluation: {batch_size: 7}": after(rows=ROWS),
+    "evaluation: {refine: true}": after(rows=ROWS),
+    "runs: {search-r2: {refiner: {margin: 0.5}}}": after("search-r2"),
+    "runs: {sft: {supervised: {steps: 3}}}": after("sft"),
+    "refiner: {margin: 0.5}": after(*GRPO),
+    "grpo: {learning_rate: 1.0e-5}": after(*GRPO),
+    "supervised: {steps: 3}": after(*SUPERVISED),
+    "instruct: {steps: 9}": after(*FROM_INSTRUCT, rows=OF_INSTRUCT) | {"instruct"},
     "base: {steps: 9}": LEARNT,
     "rollout: {max_turns: 2}": LEARNT,
     "model: {vocab_size: 999}": {"tokenizer"} | LEARNT,
-    "retrieval: {k1: 0.9}": {"index_world", "index_task", "retrieval"} | LEARNT,
+    "retrieval: {k1: 0.9}": {"index_world", "index_task"} | LEARNT,
     "retrieval: {kind: dense, encoder: e5}": SEARCHED,
     "retrieval: {kind: http, urls: ['http://127.0.0.1:8000/retrieve']}": SEARCHED,
-    "data: {max_questions: 5}": {"data", "index_task", "retrieval"} | ROWS | TRAINED | TABLES,
-    "world: {seed: 9}":
-        {"world", "data", "tokenizer", "index_world", "index_task", "retrieval"} | LEARNT,
-    "seeds: [1, 2]": TRAINED | TABLES,
+    "data: {max_questions: 5}": {"data", "index_task"} | after(*RUNS, rows=ROWS),
+    "world: {seed: 9}": {"world", "data", "tokenizer", "index_world", "index_task"} | LEARNT,
+    "seeds: [1, 2]": after(*RUNS),
+    # what nobody asks for is neither trained nor evaluated
+    "{runs: {more: {}}, rows: {more: {label: More, method: search, checkpoint: more}}}": set(),
+    # another table takes one job more, and the evaluations it lacks
+    "tables: {mine: {title: Mine, rows: [rag, search-r2], compare: [[search-r2, rag]]}}":
+        {"table/mine"},
+    "{rows: {more: {label: More, method: rag, checkpoint: sft}},"
+    " tables: {mine: {title: Mine, rows: [more, rag]}}}": {"evaluate/more", "table/mine"},
+    "tables: {mine: {title: Mine, rows: [search-r2], over_steps: true}}": {"table/mine"},
+    "tables: {mine: {title: Mine, rows: [plus-refiner], over_steps: true}}":
+        {"evaluate_step/plus-refiner/0008", "evaluate_step/plus-refiner/0016", "table/mine"},
 }  # fmt: skip
 
 
@@ -70,7 +105,26 @@ def test_a_change_rebuilds_what_it_touches_and_nothing_else(finished, change, jo
     (finished.folder / "change.yaml").write_text(change)
     status, output = finished.snakemake("-n", "--configfile", "change.yaml")
     assert status == 0, output
-    assert planned(output) == jobs
+    found = planned(output)
+    assert found - MADE_OF_THEM == jobs
+    assert jobs or not found - {"page"}
+
+
+def test_a_table_over_steps_has_a_line_for_each_snapshot_and_the_end(finished):
+    change = "{grpo: {snapshot_every: 10}, tables: {mine: {title: M, rows: [sft, rag]}}}"
+    (finished.folder / "change.yaml").write_text(change)
+    status, output = finished.snakemake("-n", "--configfile", "change.yaml")
+    assert status == 0, output
+    folder = finished.folder / "results" / "config" / "tables"
+    read = json.loads((folder / "table_double_rollouts.json").read_text())["lines"]
+    assert [(name, of["step"], of["folders"]) for name, of in read.items()] == [
+        (f"{row}@{step}" if below else row, step, [f"{row}/seed1{below}"])
+        for row in TABLES["table_double_rollouts"]["rows"]
+        for step, below in ((10, "/steps/step0010"), (20, "/steps/step0020"), (24, ""))
+    ]
+    plain = json.loads((folder / "mine.json").read_text())["lines"]
+    assert {name: of["step"] for name, of in plain.items()} == {"sft": None, "rag": None}
+    assert "evaluate_step/search-r2/0020" in planned(output)
 
 
 def test_editing_a_command_line_of_the_workflow_retrains_nothing(finished):
@@ -83,24 +137,54 @@ def test_editing_a_command_line_of_the_workflow_retrains_nothing(finished):
     assert planned(output) == set()
 
 
-def test_a_model_of_ones_own_takes_the_place_of_the_base_stage(finished):
+def started_from(finished) -> dict[str, str]:
+    """Run -> the model it starts from."""
+    folder = finished.folder / "results" / "config" / "train"
+    return {
+        run: json.loads((folder / run / "seed1.json").read_text())["paths"]["model"] for run in RUNS
+    }
+
+
+def test_a_model_of_ones_own_takes_the_place_of_the_base_and_the_instruction_stage(finished):
     (finished.folder / "change.yaml").write_text("model: {path: some/model}")
     status, output = finished.snakemake("-n", "-p", "--configfile", "change.yaml")
     assert status == 0, output
-    assert planned(output) == ROWS | TRAINED | TABLES
-    assert "--checkpoint some/model " in output
+    assert planned(output) - MADE_OF_THEM == after(*RUNS, rows=ROWS)
+    assert set(started_from(finished).values()) == {"some/model"}
+    own = re.findall(r"--method (\S+) --checkpoint some/model ", output)
+    rows = [of for of in ROWS.values() if of["checkpoint"] in ("base", "instruct")]
+    assert sorted(own) == sorted(of["method"] for of in rows)
+
+
+def test_an_instruct_model_of_ones_own_beside_its_base_model_is_where_the_config_says(finished):
+    (finished.folder / "change.yaml").write_text("model: {path: a/base, instruct: a/chat}")
+    status, output = finished.snakemake("-n", "-p", "--configfile", "change.yaml")
+    assert status == 0, output
+    assert planned(output) - MADE_OF_THEM == after(*RUNS, rows=ROWS)
+    assert started_from(finished) == {
+        run: "a/chat" if run in FROM_INSTRUCT else "a/base" for run in RUNS
+    }
+    chat = re.findall(r"--method (\S+) --checkpoint a/chat ", output)
+    assert sorted(chat) == sorted(ROWS[row]["method"] for row in OF_INSTRUCT)
+
+
+def test_an_instruct_model_alone_takes_the_place_of_the_instruction_stage(finished):
+    (finished.folder / "change.yaml").write_text("model: {instruct: a/chat}")
+    status, output = finished.snakemake("-n", "--configfile", "change.yaml")
+    assert status == 0, output
+    assert planned(output) - MADE_OF_THEM == after(*FROM_INSTRUCT, rows=OF_INSTRUCT)
 
 
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_every_shipped_config_has_a_plan(project, path):
-    for name in re.findall(r"my_data/\S+\.jsonl", path.read_text()):
+    for name in re.findall(r"\b(?:my_data|data)/\S+\.jsonl", path.read_text()):
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).touch()
     status, output = project.snakemake("-n", "--configfile", f"configs/{path.name}")
     assert status == 0, output
-    assert {"data", "table", "retrieval"} <= planned(output)
+    assert {"data", "table/table1", "retrieval"} <= planned(output)
 
 
 def test_a_dry_run_is_quick_and_imports_neither_torch_nor_the_package(project):
@@ -148,7 +232,8 @@ def test_after_a_kill_the_same_command_goes_on(project):
     project.calls()
     status, output = project.snakemake(*command)
     assert status == 0, output
-    assert project.calls() == ["evaluate", "table", "train"]
+    called = set(project.calls())
+    assert called - {"base"} == {"evaluate", "table", "train"}  # base: the instruction stage
 
 
 def test_a_failed_stage_shows_its_log_and_what_to_do(project):
