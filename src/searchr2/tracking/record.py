@@ -162,6 +162,25 @@ class Record:
         write_json(self.folder / RUN, {**self._about, "status": status, "end": end})
 
 
+class NoRecord:
+    """What a process holds in the place of a ``Record`` that another one writes."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def log(self, metrics: Mapping[str, float | None], step: int) -> None:
+        pass
+
+    def keep(self, rows: Iterable[Mapping[str, Any]], step: int) -> None:
+        pass
+
+    def rewind(self, step: int) -> None:
+        pass
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested settings as ``{"section.key": text}``; lists become JSON, empty sections vanish."""
     flat: dict[str, str] = {}

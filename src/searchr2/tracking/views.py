@@ -8,7 +8,7 @@ from typing import Any
 from searchr2.config import SETS
 
 PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
-NAME_WIDTH, METRIC_WIDTH = 270, 100
+NAME_WIDTH, CHECKPOINT_WIDTH, METRIC_WIDTH = 330, 200, 100
 
 _SCORES = [f"em/{name}" for name in ("average", *SETS)]
 _CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "refiner/regain"]
@@ -34,7 +34,7 @@ def links(root: str, experiment: str) -> dict[str, str]:
         "checkpoints, as bars": "models?viewMode=CHART",
         "checkpoints, ranked": "runs?viewStateShareKey=em",
         "training curves": "runs?viewStateShareKey=training&compareRunsMode=CHART",
-        "trajectories": "traces",
+        "trajectories": "traces?startTimeLabel=ALL",  # else those of the last week
     }
     return {
         what: f"{root}/#/experiments/{experiment}/{page}"
@@ -46,7 +46,8 @@ def links(root: str, experiment: str) -> dict[str, str]:
 def _view(metrics: list[str], order: str, search: str) -> dict[str, Any]:
     name, checkpoint = "attributes.`Run Name`", "tags.`model`"
     columns = [checkpoint, *(f"metrics.`{metric}`" for metric in metrics)]
-    widths = dict.fromkeys(columns, METRIC_WIDTH) | dict.fromkeys((name, checkpoint), NAME_WIDTH)
+    widths = dict.fromkeys(columns, METRIC_WIDTH)
+    widths |= {name: NAME_WIDTH, checkpoint: CHECKPOINT_WIDTH}
     return {
         "selectedColumns": columns,
         "columnOrder": [name, *columns],
