@@ -63,7 +63,7 @@ class Actor:
         budget = min(self.limits.max_turn_tokens, room)
         request = Generate(trajectory.ids, budget, self.stops, self.temperature, key)
         completion = cast(Completion, (yield request))
-        span = Span(Author.ACTOR, completion.ids, completion.logprobs)
+        span = Span(Author.ACTOR, completion.ids, completion.logprobs, completion.version)
         text = self.prompts.codec.decode(completion.ids)
         action = self.read(text)
         last = len(trajectory.steps) + 1 == self.limits.max_turns

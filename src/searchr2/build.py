@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from searchr2 import config
 from searchr2.config import Model, Retrieval, Reward
+from searchr2.engines.weights import Once, Weights, call
 from searchr2.files import MANIFEST, ArtifactError, read_json, verify_manifest
-from searchr2.ports import Judge
+from searchr2.ports import Codec, Engine, Judge
 from searchr2.prompts import read_templates
 from searchr2.training.export import WEIGHTS
 
@@ -96,6 +98,29 @@ def load_retriever(folder: Path) -> Index:
 
         return Http.load(folder)
     raise ArtifactError(f"{path}: unknown kind of index {kind!r}")
+
+
+def make_engine(
+    settings: config.Engine,
+    codec: Codec,
+    model: Callable[[], Any],
+    weights: Weights,
+    once: Once = call,
+) -> Engine:
+    """Who samples: ``model()`` in this process, or servers that load ``weights``.
+
+    ``once`` runs what one process does for all that train together.
+    """
+    if settings.kind == "local":
+        from searchr2.engines.local import LocalEngine
+
+        return LocalEngine(model(), codec)
+    from searchr2.engines.remote import RemoteEngine
+    from searchr2.engines.sglang import Sglang
+    from searchr2.engines.vllm import Vllm
+
+    dialect = Vllm() if settings.kind == "vllm" else Sglang()
+    return RemoteEngine(dialect, settings, codec, weights, once)
 
 
 def make_judge(reward: Reward, judge: config.Judge) -> Judge | None:

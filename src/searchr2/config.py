@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -399,6 +399,36 @@ class Lora(Section):
     """Names of the layers that get one, as q_proj; none: every linear layer but the output."""
 
 
+class Engine(Section):
+    """Who samples: the model in this process, or servers that are given its weights."""
+
+    kind: Literal["local", "vllm", "sglang"] = "local"
+    """This process, by transformers; vLLM or SGLang servers (docs/engines.md)."""
+    urls: list[Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]] = []
+    """``vllm``, ``sglang``: addresses of servers of the same model, as http://127.0.0.1:8000."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the servers' key, which itself is written nowhere."""
+    snapshots: str | None = None
+    """Where versions of the weights are written, a folder that the servers see under the same path;
+    ``None`` is ``state/weights`` of the run's own record."""
+    keep: int = Field(2, ge=1)
+    """Versions that stay there."""
+    timeout: float = Field(600, gt=0)
+    """Seconds until an attempt of a request is given up."""
+    load_timeout: float = Field(1800, gt=0)
+    """The same for loading weights."""
+    retries: int = Field(3, ge=0)
+    """Further attempts, after pauses of 1, 2, 4 ... seconds, more or less."""
+    concurrency: int = Field(256, ge=1)
+    """Requests under way at each server."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Engine:
+        if self.kind != "local" and not self.urls:
+            raise ValueError(f"an engine of kind {self.kind} needs urls")
+        return self
+
+
 class Evaluation(Section):
     """Greedy evaluation of the Actor alone (section 5.5)."""
 
@@ -523,6 +553,7 @@ class Settings(Section):
     grpo: Grpo = Grpo()
     supervised: Supervised = Supervised()
     deepspeed: Deepspeed = Deepspeed()
+    lora: Lora = Lora()
 
 
 Kind = Literal["grpo", "sft", "rejection", "verdicts"]
@@ -565,6 +596,7 @@ class Experiment(Settings):
     model: Model = Model()
     base: Base = Base()
     instruct: Instruct = Instruct()
+    engine: Engine = Engine()
     evaluation: Evaluation = Evaluation()
     gains: Gains = Gains()
     quality: Quality = Quality()
@@ -609,6 +641,7 @@ class TrainConfig(Settings):
     method: Method = "search"
     backbone: str
     retrieval_k: int = 3
+    engine: Engine = Engine()
     paths: TrainPaths
 
 
@@ -683,6 +716,7 @@ class EvaluateConfig(Section):
     rollout: Rollout = Rollout()
     retrieval: Retrieval = Retrieval()
     refiner: Refiner = Refiner()
+    engine: Engine = Engine()
     evaluation: Evaluation = Evaluation()
 
 

@@ -35,12 +35,14 @@ class Generate:
 class Completion:
     """What the policy wrote: ids, their log-probabilities, why it ended.
 
-    Log-probabilities are in nats, at the sampling temperature.
+    Log-probabilities are in nats, at the sampling temperature. ``version`` names the weights, where
+    an engine has them from elsewhere.
     """
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     finish: Finish
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +119,6 @@ class Tracker(Protocol):
     """The append-only record of a run's metrics."""
 
     def log(self, metrics: Mapping[str, float | None], step: int) -> None: ...
+
+    def rewind(self, step: int) -> None:
+        """Say once, before logging, that work goes on after ``step``."""

@@ -13,10 +13,12 @@ nowhere. Cutting is slicing: the kept steps of a cut trajectory are the same obj
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from searchr2.files import UserError
 
 
 class Author(StrEnum):
@@ -33,11 +35,13 @@ class Span:
     """A run of token ids by one author.
 
     ``logprobs`` has one entry (nats) per id where the policy wrote the span, ``None`` elsewhere.
+    ``version`` names the weights it was sampled from, where they are not in this process.
     """
 
     author: Author
     ids: tuple[int, ...]
     logprobs: tuple[float, ...] | None = None
+    version: str | None = None
 
     def __post_init__(self) -> None:
         if self.logprobs is not None and len(self.logprobs) != len(self.ids):
@@ -171,3 +175,26 @@ class Trace:
     @property
     def revised(self) -> bool:
         return bool(self.drafts)
+
+
+class MixedWeights(UserError):
+    """Trajectories that are to be compared come from different weights."""
+
+
+def sampled_from(traces: Iterable[Trace]) -> str | None:
+    """The one version of the weights that wrote all of them; ``None`` where none is named.
+
+    Raises ``MixedWeights`` where there are several, or some have none.
+    """
+    found: dict[str | None, int] = {}
+    for trace in traces:
+        spans = (span for y in (trace.final, *trace.drafts) for span in y.spans)
+        for version in {span.version for span in spans if span.author is Author.ACTOR}:
+            found[version] = found.get(version, 0) + 1
+    if len(found) > 1:
+        counts = ", ".join(f"{version or 'no version'} ({n})" for version, n in found.items())
+        raise MixedWeights(
+            f"trajectories from different weights: {counts}; is somebody else loading weights into"
+            " the servers of engine.urls? The same command goes on from the last checkpoint"
+        )
+    return next(iter(found), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from searchr2.answers import exact_match, f1, sub_em
 from searchr2.baselines import Answered
-from searchr2.trajectory import Document, Question, Trajectory, Verdict
+from searchr2.trajectory import Document, Question, Trajectory, Verdict, sampled_from
 
 
 def prediction_row(question: Question, answered: Answered) -> dict[str, Any]:
@@ -27,6 +27,8 @@ def prediction_row(question: Question, answered: Answered) -> dict[str, Any]:
         "supporting_titles": _listed(question.supporting_titles),
         "titles_found": _titles_found(question, answered),
     }
+    if version := sampled_from([trace]):
+        row["weights"] = version
     if answered.context:
         row["context"] = [_document(d) for d in answered.context]
     row["turns"] = turns(trace.final)

@@ -1,11 +1,15 @@
-"""What ``ports.Engine`` promises, asked of the local engine and of the fake the other tests use."""
+"""What ``ports.Engine`` promises: asked of the local engine, of those behind vLLM's and SGLang's
+protocols, and of the fake the other tests use."""
 
 import math
+from contextlib import ExitStack
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from fakes import QWEN2_PIECES, PieceCodec, ScriptedEngine
+from fakes import QWEN2_PIECES, PieceCodec, ScriptedEngine, rollouts
 
+from searchr2 import config
 from searchr2.ports import Generate, Score
 from searchr2.tags import STOPS, parse
 
@@ -44,12 +48,25 @@ def local(text, codec=CODEC, size=CODEC.vocab_size):
     return LocalEngine(chain_model(codec, text, size), codec)
 
 
-@pytest.fixture(params=["local", "scripted"])
+@pytest.fixture(params=["local", "vllm", "sglang", "scripted"])
 def engine(request):
     """An engine whose policy wants to write a text, whatever it is asked."""
-    if request.param == "local":
-        return local
-    return lambda text: ScriptedEngine(CODEC, [text] * 20, [0] * 20)
+    if request.param == "scripted":
+        yield lambda text: ScriptedEngine(CODEC, [text] * 20, [0] * 20)
+        return
+    with ExitStack() as running:
+        yield local if request.param == "local" else partial(served, request.param, running)
+
+
+def served(kind, running, text):
+    """The engine of a server that holds the local one."""
+    from searchr2.build import make_engine
+    from searchr2.engines.weights import Fixed
+
+    behind = local(text)
+    url = running.enter_context(rollouts.serving(rollouts.SERVERS[kind](lambda _: behind)))
+    settings = config.Engine(kind=kind, urls=[url])
+    return make_engine(settings, CODEC, lambda: None, Fixed("some/model"))
 
 
 def ask(tokens=50, stops=STOPS, temperature=0.0, key=(1,), ids=PROMPT):

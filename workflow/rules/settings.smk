@@ -72,6 +72,9 @@ def check(config):
                     wrong.append(f"tables.{name}: over_steps, and {row!r} is of no GRPO run")
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
+        engine = config.get("engine", {})
+        if engine.get("kind", "local") != "local" and not engine.get("urls"):
+            wrong.append(f"engine.urls: an engine of kind {engine['kind']} needs it")
         search = config.get("retrieval", {})
         if (needed := INDEX_NEEDS.get(search.get("kind"))) and not search.get(needed):
             wrong.append(f"retrieval.{needed}: retrieval of kind {search['kind']} needs it")
@@ -138,6 +141,7 @@ def stages(config):
                 ),
                 "evaluation": {"batch_size": config["evaluation"]["batch_size"], "refine": refine},
                 "retrieval": pick(config["retrieval"], "k"),
+                **pick(config, "engine"),
                 **pick(settings, "prompts", "rollout", *refiner),
             }
     for name, table in config["tables"].items():
@@ -186,6 +190,7 @@ def training(config, run, seed):
             "train": [f"{config['results']}/data/train.jsonl"],
             "validation": [f"{config['results']}/data/validation.jsonl"],
         },
+        **pick(config, "engine"),
         **pick(of, "kind", "method"),
         **pick(of_run(config, run), *read_by(of["kind"])),
     }

@@ -34,10 +34,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2.actor import Actor
-    from searchr2.build import load_model, load_retriever, quiet, weights_folder
+    from searchr2.build import load_model, load_retriever, make_engine, quiet, weights_folder
     from searchr2.codec import Codec
     from searchr2.driver import drive
-    from searchr2.engines.local import LocalEngine
+    from searchr2.engines.weights import Fixed
     from searchr2.prompts import load_prompts
     from searchr2.randomness import stage_key
     from searchr2.refiner import MetaRefiner
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     print(paint("question", options.question))
     [trace] = drive(
         [narrate(procedure, codec)],
-        LocalEngine(load_model(weights), codec),
+        make_engine(settings.engine, codec, lambda: load_model(weights), Fixed(weights)),
         load_retriever(index),
         settings.retrieval.k,
     )
@@ -110,7 +110,10 @@ def _folder(options: argparse.Namespace) -> Path:
 
 
 def _settings(options: argparse.Namespace, checkpoint: Path) -> EvaluateConfig:
-    """The sections ``ask`` reads: from --config, or as the run was trained, or the defaults."""
+    """The sections ``ask`` reads: from --config, or as the run was trained, or the defaults.
+
+    The servers that a run was trained with are not asked, unless --config names them.
+    """
     from searchr2.files import read_json
 
     if options.config:
@@ -118,6 +121,7 @@ def _settings(options: argparse.Namespace, checkpoint: Path) -> EvaluateConfig:
     record = checkpoint / "run.json"
     config = read_json(record)["config"] if record.is_file() else {}
     known = {key: config[key] for key in EvaluateConfig.model_fields if key in config}
+    known.pop("engine", None)
     if "retrieval_k" in config:  # what a training run keeps of that section
         known["retrieval"] = {"k": config["retrieval_k"]}
     return load(EvaluateConfig, known, record)

@@ -33,10 +33,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2.build import load_model, load_retriever, quiet, weights_folder
+    from searchr2.build import load_model, load_retriever, make_engine, quiet, weights_folder
     from searchr2.codec import Codec
     from searchr2.config import EvaluateConfig, load
-    from searchr2.engines.local import LocalEngine
+    from searchr2.engines.weights import Fixed
     from searchr2.evaluation import evaluate, summary
     from searchr2.files import read_json, write_json, write_jsonl
     from searchr2.prompts import load_prompts
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         rows = evaluate(
             options.method,
             questions,
-            LocalEngine(load_model(weights), codec),
+            make_engine(config.engine, codec, lambda: load_model(weights), Fixed(weights)),
             load_retriever(options.index),
             load_prompts(config.prompts, codec),
             config.rollout,

@@ -1,0 +1,99 @@
+"""vLLM's dialect: its completions of token ids, and its endpoints for reinforcement learning.
+
+``vllm serve`` with ``VLLM_SERVER_DEV_MODE=1`` and ``--logprobs-mode processed_logprobs``. Every
+sampling setting is sent, since a model's generation_config.json would fill what is left out.
+"""
+
+from __future__ import annotations
+
+from searchr2.engines.http import EngineError, Session
+from searchr2.engines.remote import Reply, Written
+from searchr2.ports import Generate
+
+PLAIN = {
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "add_special_tokens": False,
+    "skip_special_tokens": False,
+    "spaces_between_special_tokens": False,
+    "return_token_ids": True,
+}
+
+
+class Vllm:
+    """remote.Dialect of ``vllm serve``."""
+
+    path = "/v1/completions"
+
+    def generate(self, request: Generate, seed: int, eos_id: int) -> Reply:
+        return {
+            **PLAIN,
+            "prompt": list(request.ids),
+            "max_tokens": request.max_new_tokens,
+            "temperature": request.temperature,
+            "seed": seed,
+            "stop": list(request.stops),
+            "stop_token_ids": [eos_id],
+            "include_stop_str_in_output": True,
+            "logprobs": 0,
+        }
+
+    def written(self, reply: Reply, request: Generate) -> Written:
+        [choice] = reply["choices"]
+        if tuple(choice["prompt_token_ids"]) != request.ids:
+            raise ValueError("another prompt than the one that was sent")
+        matched = choice.get("stop_reason")
+        return Written(
+            tuple(choice["token_ids"]),
+            tuple(choice["logprobs"]["token_logprobs"]),
+            choice["finish_reason"],
+            matched if isinstance(matched, str) else None,
+        )
+
+    def score(self, ids: tuple[int, ...], option: tuple[int, ...]) -> Reply:
+        """The option as the end of the prompt; one id must be generated, and is thrown away."""
+        score = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "prompt_logprobs": 0}
+        return {**PLAIN, **score, "prompt": [*ids, *option]}
+
+    def scored(self, reply: Reply, option: tuple[int, ...]) -> Written:
+        [choice] = reply["choices"]
+        found = choice["prompt_logprobs"][-len(option) :]
+        ends = choice["prompt_token_ids"][-len(option) :]
+        logprobs = [at[str(token)]["logprob"] for token, at in zip(option, found, strict=True)]
+        return Written(tuple(ends), tuple(logprobs), "score")
+
+    async def version(self, session: Session, url: str) -> str:
+        return named(await session.get(url, "/weight_info"), url, "/weight_info")
+
+    async def load(self, session: Session, url: str, folder: str, version: str) -> None:
+        """What is under way (given up by its client) is aborted before the weights change.
+
+        A server that fails on the way stays paused: nothing is sampled from half of the weights.
+        """
+        slow = session.settings.load_timeout
+        call = {"method": "reload_weights", "kwargs": {"weights_path": folder}, "timeout": slow}
+        await session.order(url, "/pause?mode=abort")
+        await session.post(url, "/collective_rpc", call, slow)
+        await session.post(url, "/update_weight_version", {"new_version": version})
+        await self.flush(session, url)
+        await session.order(url, "/resume")
+
+    async def flush(self, session: Session, url: str) -> None:
+        reply = await session.post(url, "/reset_prefix_cache", None)
+        if not isinstance(reply, dict) or reply.get("success") is not True:
+            raise EngineError(
+                f"{url}/reset_prefix_cache: the prefixes are still there: {reply}; is somebody"
+                " else asking this server?"
+            )
+
+
+def named(reply: object, url: str, path: str) -> str:
+    """The version of the weights as a server tells it."""
+    version = reply.get("weight_version") if isinstance(reply, dict) else None
+    if not isinstance(version, str):
+        raise EngineError(f"{url}{path}: names no version; is it new enough (docs/engines.md)?")
+    return version
