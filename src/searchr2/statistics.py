@@ -47,9 +47,24 @@ def seed_deviation(samples: Samples) -> float | None:
 
     ``seed_deviation({"a": [[1, 0], [1, 1]]})`` is that of 0.5 and 1.0: about 0.354.
     """
-    by_set = [np.atleast_2d(np.asarray(scores, dtype=float)) for scores in samples.values()]
-    by_seed = np.mean([scores_SQ.mean(axis=1) for scores_SQ in by_set], axis=0)
-    return float(by_seed.std(ddof=1)) if len(by_seed) > 1 else None
+    averages_S = _by_seed(samples)
+    return float(averages_S.std(ddof=1)) if len(averages_S) > 1 else None
+
+
+def seed_interval(a: Samples, b: Samples) -> Interval | None:
+    """The difference a - b of macro averages with the t interval over training seeds.
+
+    Seed by seed, the same seeds in the same order; of one method there may be one alone. ``None``
+    with one seed. Differences of 1, 2 and 3 points: 2, from -0.48 to 4.48.
+    """
+    from scipy.stats import t
+
+    gaps_S = np.asarray(_by_seed(a) - _by_seed(b))
+    if len(gaps_S) < 2:
+        return None
+    mean = float(gaps_S.mean())
+    half = float(t.ppf(0.975, len(gaps_S) - 1) * gaps_S.std(ddof=1) / math.sqrt(len(gaps_S)))
+    return Interval(mean, mean - half, mean + half)
 
 
 def wilson(scores: ArrayLike) -> Interval:
@@ -130,6 +145,12 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
         floor = max(floor, min(1.0, (len(p) - at) * p[name]))
         corrected[name] = floor
     return {name: corrected[name] for name in p}
+
+
+def _by_seed(samples: Samples) -> NDArray[np.float64]:
+    """The macro average of each seed."""
+    by_set = [np.atleast_2d(np.asarray(scores, dtype=float)) for scores in samples.values()]
+    return np.asarray(np.mean([scores_SQ.mean(axis=1) for scores_SQ in by_set], axis=0))
 
 
 def _by_question(scores: ArrayLike) -> NDArray[np.float64]:

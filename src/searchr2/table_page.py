@@ -128,9 +128,19 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
         lines.append(
             f"- {a} against {b}: {row['difference']:+.1f}, 95 % interval {row['ci_low']:+.1f} to "
             f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']}): "
-            f"{reading}."
+            f"{reading}.{_over_seeds(row)}"
         )
     return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], config)])
+
+
+def _over_seeds(row: Mapping[str, Any]) -> str:
+    """The interval that other training seeds give, where there are several."""
+    if pd.isna(row["seeds_low"]):
+        return ""
+    return (
+        f" Over training seeds its 95 % t interval is {row['seeds_low']:+.1f} to "
+        f"{row['seeds_high']:+.1f}."
+    )
 
 
 def _by_set(differences: pd.DataFrame, config: TableConfig) -> str:

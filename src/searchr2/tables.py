@@ -25,6 +25,7 @@ from searchr2.statistics import (
     mcnemar,
     mcnemar_by_set,
     paired_bootstrap,
+    seed_interval,
     wilson,
 )
 
@@ -33,7 +34,19 @@ COLUMNS = ["method", "backbone", *SETS, AVERAGE, "average_ci_low", "average_ci_h
 STEP = "step"
 """A further column, after the backbone, of tables over the steps of training."""
 CELLS = ["method", STEP, "set", "em", "ci_low", "ci_high", "n"]
-DIFFERENCES = ["a", "b", "set", "difference", "ci_low", "ci_high", "mcnemar_p", "holm_p", "n"]
+DIFFERENCES = [
+    "a",
+    "b",
+    "set",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "mcnemar_p",
+    "holm_p",
+    "n",
+    "seeds_low",
+    "seeds_high",
+]
 
 
 def read_scores(evaluations: Path, config: TableConfig) -> dict[str, pd.DataFrame]:
@@ -103,7 +116,8 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
 
     First of the average over the sets that both lines were evaluated on, with McNemar's p over
     all questions; then of each set, where ``holm_p`` is corrected over the sets. ``n`` counts the
-    questions. Raises ``DataError`` where there is no set, or where the two answered different
+    questions; of several training seeds the average has the t interval over them as well. Raises
+    ``DataError`` where there is no set, or where the two answered different
     questions of one.
     """
     lines = []
@@ -114,6 +128,8 @@ def differences(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.D
         sets_a, sets_b = paired(a, b, scores[a], scores[b])
         resamples = config.evaluation.bootstrap
         whole = _difference(sets_a, sets_b, resamples)
+        if seeds := seed_interval(sets_a, sets_b):
+            whole |= {"seeds_low": _percent(seeds.low), "seeds_high": _percent(seeds.high)}
         lines.append({"a": a, "b": b, "set": AVERAGE, **whole})
         for name, p in mcnemar_by_set(sets_a, sets_b).items():
             one = _difference({name: sets_a[name]}, {name: sets_b[name]}, resamples)

@@ -18,6 +18,7 @@ from searchr2.statistics import (
     paired_bootstrap,
     resampled_averages,
     seed_deviation,
+    seed_interval,
     wilson,
     wilson_of,
 )
@@ -182,3 +183,20 @@ def test_a_resample_draws_the_same_questions_for_every_method():
     a = half(60)
     averages = resampled_averages({"s": a}, 50) + resampled_averages({"s": 1 - a}, 50)
     assert averages == pytest.approx(np.ones(50))
+
+
+def test_differences_of_1_2_and_3_points_have_students_interval():
+    a = {"x": [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], "y": [[0.51], [0.52], [0.53]]}
+    b = {"x": [[1.0, 0.0]] * 3, "y": [[0.49], [0.48], [0.47]]}
+    found = seed_interval(a, b)
+    assert found is not None
+    assert found.value == pytest.approx(0.02)
+    half = 4.302653 * 0.01 / 3**0.5
+    assert (found.low, found.high) == pytest.approx((0.02 - half, 0.02 + half), abs=1e-6)
+
+
+def test_one_seed_of_a_method_meets_all_of_the_other_and_one_of_each_has_no_interval():
+    found = seed_interval({"x": [[1.0], [0.0]]}, {"x": [[0.5]]})
+    assert found is not None
+    assert found.value == 0.0
+    assert seed_interval({"x": [[1.0]]}, {"x": [[0.5]]}) is None
