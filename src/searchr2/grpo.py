@@ -35,6 +35,11 @@ class Terms:
     clipped: torch.Tensor
     kl: torch.Tensor
     sampler_gap: torch.Tensor
+    sampler_kl: torch.Tensor
+    sampler_gap_max: torch.Tensor
+    """The largest instead of the sum."""
+    capped: torch.Tensor | None
+    """``None`` without truncated importance sampling."""
 
 
 def surrogate(
@@ -44,25 +49,41 @@ def surrogate(
     advantage_B: torch.Tensor,
     loss_BT: torch.Tensor,
     settings: Grpo,
+    own_logp_BT: torch.Tensor | None = None,
 ) -> Terms:
     """PPO's clipped surrogate plus the KL penalty, summed over tokens, to divide by their number.
 
-    Log-probabilities have shape (B, T) in nats. ``sampler_gap`` is the sum of |log p - log p_old|:
-    at the first mini-batch of a step, what separates the trainer's numbers from the rollout
-    engine's.
+    Log-probabilities have shape (B, T) in nats; ``old_logp_BT`` are the sampler's. Its gap is
+    |log p - log p_old|, its KL k3 of KL(sampler || trainer): what separates the trainer's numbers
+    from the rollout engine's, at the first mini-batch of a step.
+
+    With ``importance_cap`` C the ratio is to ``own_logp_BT``, what the trainer itself made of the
+    tokens before the step's first update (by default what it makes of them now), and the surrogate
+    is weighed by min(p_own / p_old, C): truncated importance sampling.
     """
     weight = loss_BT.to(logp_BT.dtype)
-    ratio = torch.exp((logp_BT - old_logp_BT) * weight)
+    own = logp_BT.detach() if own_logp_BT is None else own_logp_BT
+    log_importance = (own - old_logp_BT) * weight
+    start = old_logp_BT if settings.importance_cap is None else own
+    ratio = torch.exp((logp_BT - start) * weight)
     advantage = advantage_B[:, None]
     bounded = ratio.clamp(1 - settings.clip, 1 + settings.clip)
     policy = -torch.minimum(ratio * advantage, bounded * advantage)
+    capped = None
+    if settings.importance_cap is not None:
+        importance = log_importance.exp()
+        policy = policy * importance.clamp(max=settings.importance_cap)
+        capped = ((importance > settings.importance_cap) * weight).sum()
     kl = k3((logp_BT - reference_logp_BT) * weight)
     loss = ((policy + settings.kl_coefficient * kl) * weight).sum()
     return Terms(
         loss=loss,
         clipped=((ratio * advantage > bounded * advantage) * weight).sum().detach(),
         kl=(kl * weight).sum().detach(),
-        sampler_gap=((logp_BT - old_logp_BT).abs() * weight).sum().detach(),
+        sampler_gap=log_importance.abs().sum(),
+        sampler_kl=k3(-log_importance).sum(),
+        sampler_gap_max=log_importance.abs().max(),
+        capped=capped,
     )
 
 

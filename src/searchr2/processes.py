@@ -1,8 +1,9 @@
-"""Whether another process still lives, and leaving when it does not."""
+"""Whether another process still lives, leaving when it does not, and starting several at once."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 
@@ -22,3 +23,19 @@ def leave_with(parent: int) -> None:
     while os.getppid() == first and alive(parent):
         time.sleep(0.5)
     os._exit(1)
+
+
+def become(processes: int) -> None:
+    """Give this process's place to ``processes`` of them, which run the same command.
+
+    torchrun starts them on this machine and ends them together. Returns where one is enough, or a
+    launcher has started this one already.
+    """
+    if processes == 1 or "WORLD_SIZE" in os.environ:
+        return
+    os.environ.setdefault("SEARCHR2_PARENT", str(os.getpid()))  # they leave when it is killed
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    several = ["--standalone", "--nproc-per-node", str(processes)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", *several]
+    sys.stderr.flush()
+    os.execv(sys.executable, [*torchrun, "-m", "searchr2.cli.main", *sys.argv[1:]])

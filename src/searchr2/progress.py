@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 
 def terminal() -> TextIO | None:
-    """Where a bar may be drawn; ``None`` where nobody watches."""
+    """Where a bar may be drawn; ``None`` where nobody watches, or another process draws it."""
+    if os.environ.get("RANK", "0") != "0":
+        return None
     if sys.stderr.isatty():
         return sys.stderr
     descriptor = int(os.environ.get("SEARCHR2_PROGRESS_FD", "-1"))

@@ -9,11 +9,18 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("deepspeed")
 
-from searchr2.config import Deepspeed  # noqa: E402
+from searchr2.config import Deepspeed, Updates  # noqa: E402
+from searchr2.training.deepspeed_json import for_updates  # noqa: E402
 from searchr2.training.policy import Policy  # noqa: E402
 
 NORM, DECAY, BETA2 = 0.5, 0.1, 0.95
 RATES = (1e-3, 3e-3, 2e-3, 5e-4)
+
+
+def settings(stage):
+    """DeepSpeed's, for the optimizer of these tests."""
+    updates = Updates(weight_decay=DECAY, adam_beta2=BETA2)
+    return for_updates(Deepspeed(zero_stage=stage), updates) | {"gradient_clipping": NORM}
 
 
 def network(seed=0):
@@ -41,8 +48,7 @@ def policy_of(request):
     made = []
 
     def make(model=None):
-        stage = Deepspeed(zero_stage=request.param)
-        made.append(Policy(model or network(), stage, NORM, DECAY, BETA2))
+        made.append(Policy(model or network(), settings(request.param)))
         return made[-1]
 
     yield make

@@ -33,41 +33,56 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.codec import Codec
     from searchr2.config import BaseConfig, load
     from searchr2.files import digest, read_json, sha256, verify_manifest
+    from searchr2.processes import become
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
-    from searchr2.tracking.record import Record
+    from searchr2.tracking.record import NoRecord, Record
+    from searchr2.training.deepspeed_json import for_updates
     from searchr2.training.export import WEIGHTS, export
+    from searchr2.training.peers import join
     from searchr2.training.supervised import imitate
 
     quiet()
     config = load(BaseConfig, read_json(options.config), options.config)
+    for_updates(config.deepspeed, config.lessons)  # what contradicts itself is said at once
+    become(config.deepspeed.processes)
+    peers = join()
     verify_manifest(options.start, "`snakemake --forcerun tokenizer base` rebuilds it")
     weights = options.start / WEIGHTS
     source = weights if weights.is_dir() else options.start
     codec, retriever = Codec.load(source), load_retriever(options.index)
     questions = read_questions(options.demonstrations)
-    inputs = {
-        "start": options.start / "manifest.json",
-        "index": options.index / "manifest.json",
-        "demonstrations": options.demonstrations,
-    }
-    identity = digest([config.model_dump(), {k: sha256(path) for k, path in inputs.items()}])
+    inputs = read_by(options, config)
+    said = config.model_dump(exclude={"deepspeed": {"processes"}})  # no matter of the stage's
+    identity = digest([said, {k: sha256(path) for k, path in inputs.items()}])
     settings, stage, state = config.lessons, config.stage, options.out / "state"
     record = Record.open(
         options.out,
         name=f"{stage}/{config.model.backbone}/seed{settings.seed}",
         stage=stage,
         tags={"method": stage, "backbone": config.model.backbone, "seed": settings.seed},
-        config=config.model_dump(),
+        config=said,
         inputs=inputs,
     )
-    with record:
+    with record if peers.first else NoRecord() as held:
         lessons = curriculum(config, questions, load_prompts(config.prompts, codec), retriever)
         model = starting_model(config, source, codec.size)
-        model = imitate(
-            stage, model, lessons.batch, settings, config.deepspeed, record, state, identity
+        policy = imitate(
+            stage, model, lessons.batch, settings, config.deepspeed, held, state, identity, peers
         )
-        export(model, source, options.out, {"stage": stage, "identity": identity})
+        export(policy.export, source, options.out, {"stage": stage, "identity": identity}, peers)
+        policy.close()
+
+
+def read_by(options: argparse.Namespace, config: Any) -> dict[str, Path]:
+    """The files the stage reads."""
+    own = config.deepspeed.config
+    return {
+        "start": options.start / "manifest.json",
+        "index": options.index / "manifest.json",
+        "demonstrations": options.demonstrations,
+        **({"deepspeed": Path(own)} if own else {}),
+    }
 
 
 def starting_model(config: Any, source: Path, vocabulary: int) -> Any:

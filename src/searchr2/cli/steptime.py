@@ -20,8 +20,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2 import progress, step_time
+    from searchr2.assembly import assemble
     from searchr2.build import quiet, weights_folder
-    from searchr2.cli.train import assemble
     from searchr2.config import StepTimeConfig, load
     from searchr2.files import read_json, write_text
     from searchr2.tracking.provenance import made

@@ -1,4 +1,7 @@
-"""Rolling checkpoints: written aside, sealed by a manifest, renamed; the newest sound is used."""
+"""Rolling checkpoints: written aside, sealed by a manifest, renamed; the newest sound is used.
+
+Processes that train together write one checkpoint, each its parts of it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from searchr2.files import ArtifactError, verify_manifest, write_manifest
+from searchr2.training.peers import ALONE, Peers
 
 KEEP = 2
 """Checkpoints kept: the newest, and one to fall back on."""
@@ -17,20 +21,36 @@ KEEP = 2
 log = logging.getLogger(__name__)
 
 
-def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str, Any]) -> None:
+def save(
+    folder: Path,
+    step: int,
+    write: Callable[[Path], None],
+    about: dict[str, Any],
+    peers: Peers = ALONE,
+) -> None:
     """Make ``folder/step-000012``, whole or not at all.
 
-    ``write`` fills it aside, the manifest seals it, a rename shows it.
+    ``write``, called by all processes, fills it aside; the manifest seals it, a rename shows it.
     """
     target = folder / f"step-{step:06d}"
     aside = target.with_suffix(".tmp")
-    for stale in (aside, target):
-        shutil.rmtree(stale, ignore_errors=True)
-    aside.mkdir(parents=True)
+    if peers.first:
+        for stale in (aside, target):
+            shutil.rmtree(stale, ignore_errors=True)
+        aside.mkdir(parents=True)
+    peers.meet()
     write(aside)
-    write_manifest(aside, {**about, "step": step})
+    peers.meet()
+    if peers.first:
+        _show(aside, target, {**about, "step": step})
+    peers.meet()
+
+
+def _show(aside: Path, target: Path, about: dict[str, Any]) -> None:
+    write_manifest(aside, about)
     sync_tree(aside)
     aside.rename(target)
+    folder = target.parent
     sync_file(folder)
     kept = [path for path in found(folder) if path <= target][:KEEP]
     for other in found(folder):  # later ones are damaged or of other settings: not in our way
@@ -38,19 +58,28 @@ def save(folder: Path, step: int, write: Callable[[Path], None], about: dict[str
             shutil.rmtree(other)
 
 
-def resume(folder: Path, identity: str, load: Callable[[Path], None]) -> int:
-    """Have ``load`` read the newest checkpoint; its step, or 0 where there is none."""
-    path, step = newest(folder, identity) or (None, 0)
+def resume(
+    folder: Path,
+    identity: str,
+    load: Callable[[Path], None],
+    parts: int = 1,
+    peers: Peers = ALONE,
+) -> int:
+    """Have ``load`` read the newest checkpoint; its step, or 0 where there is none.
+
+    Raises ``ArtifactError`` where it does not lie in so many ``parts``.
+    """
+    path, step = peers.first_does(lambda: newest(folder, identity, parts)) or (None, 0)
     if path is not None:
         load(path)
     return step
 
 
-def newest(folder: Path, identity: str) -> tuple[Path, int] | None:
+def newest(folder: Path, identity: str, parts: int = 1) -> tuple[Path, int] | None:
     """The newest checkpoint of this identity that verifies, and its step; ``None`` to start anew.
 
     A damaged one is named in the log and passed over; those of another identity (other settings)
-    are not this run's and are ignored.
+    are not this run's and are ignored. Raises ``ArtifactError`` where it has other ``parts``.
     """
     for path in found(folder):
         try:
@@ -58,8 +87,14 @@ def newest(folder: Path, identity: str) -> tuple[Path, int] | None:
         except ArtifactError as error:
             log.warning("%s", error)
             continue
-        if manifest.get("identity") == identity:
-            return path, int(manifest["step"])
+        if manifest.get("identity") != identity:
+            continue
+        if (wrote := manifest.get("parts", 1)) != parts:
+            raise ArtifactError(
+                f"{path}: written by {wrote} processes, and ZeRO can give it to no other number;"
+                f" go on with {wrote} (deepspeed.processes), or delete {folder} to start anew"
+            )
+        return path, int(manifest["step"])
     return None
 
 

@@ -19,6 +19,8 @@ class Tensors:
     old_logp_BT: torch.Tensor
     advantage_B: torch.Tensor
     verdict_B: torch.Tensor
+    own_logp_BT: torch.Tensor | None = None
+    """The trainer's own log-probabilities at the step's beginning, where they are kept."""
 
 
 def tensors(batch: Batch, device: torch.device) -> Tensors:

@@ -1,15 +1,16 @@
 """The training loop: roll out, reward, compare within groups, update, look (section 3.4).
 
 A step is a function of the weights and of (seed, step): its questions, samples and cuts need no
-history, so resuming replays nothing.
+history, so resuming replays nothing. Of several processes each rolls out whole groups, a block of
+the step's questions; the update is that of one process.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
@@ -19,15 +20,16 @@ from searchr2.answers import exact_match
 from searchr2.baselines import Answered, respond
 from searchr2.config import Grpo, Refiner, TrainConfig
 from searchr2.driver import drive
-from searchr2.grpo import Terms, advantages, surrogate
-from searchr2.packing import Row, flatten, micro_batches
+from searchr2.grpo import advantages
+from searchr2.packing import Row, flatten
 from searchr2.ports import Engine, Judge, Retriever
 from searchr2.prompts import PromptBook
 from searchr2.randomness import generator, stage_key
 from searchr2.rewards import score
-from searchr2.training.logprobs import Tensors, tensors, token_logprobs
 from searchr2.training.metrics import Rollout, describe, mean
+from searchr2.training.peers import ALONE, Peers
 from searchr2.training.policy import Policy
+from searchr2.training.update import Update
 from searchr2.trajectory import Question, Trace
 from searchr2.transcripts import prediction_row
 
@@ -45,24 +47,28 @@ class Trainer:
     prompts: PromptBook
     questions: Sequence[Question]
     validation: Sequence[Question]
+    peers: Peers = ALONE
+    sampling: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """What holds while the engine works: ``Policy.gathered`` where it runs the policy itself."""
     seconds: dict[str, float] = field(default_factory=dict)
     rollouts: list[Rollout] = field(default_factory=list)
-    """Of the last step."""
+    """Of the last step, those of all processes."""
 
     def step(self, step: int) -> dict[str, float | None]:
         """Step number ``step`` (from 0): returns its metrics."""
         self.seconds, began = {}, time.perf_counter()
-        questions = self.pick(step)
-        self.rollouts = self.roll_out(questions, step)
-        rows = self.rows(self.rollouts)
+        own = self.roll_out(self.pick(step), step)
+        rows = self.rows(own)
         update = self.update(rows, step)
+        self.rollouts = [rollout for part in self.peers.gather(own) for rollout in part]
+        tokens = sum(self.peers.gather(sum(len(row.ids) for row in rows)))
         total = time.perf_counter() - began
         return {
             **describe(self.rollouts, self.config.grpo.group_size, self.judge is not None),
             **update,
             **{f"time/{phase}": seconds for phase, seconds in self.seconds.items()},
             "time/step": total,
-            "time/tokens_per_second": sum(len(row.ids) for row in rows) / total,
+            "time/tokens_per_second": tokens / total,
         }
 
     def transcripts(self) -> list[dict[str, Any]]:
@@ -81,13 +87,18 @@ class Trainer:
         return [self.questions[orders[epoch][offset]] for epoch, offset in places]
 
     def roll_out(self, questions: Sequence[Question], step: int) -> list[Rollout]:
-        """G augmented traces of each question from q, groups in a row, with their rewards."""
+        """G augmented traces of each question from q, groups in a row, with their rewards.
+
+        Of this process's block of the questions.
+        """
         began = time.perf_counter()
         self.engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
         actor = Actor(self.prompts, self.config.rollout, self.config.rollout.temperature)
-        group = [q for q in questions for _ in range(self.config.grpo.group_size)]
+        size = self.config.grpo.group_size
+        first, last = self.peers.block(len(questions))
+        group = [q for q in questions[first:last] for _ in range(size)]
         key = (*stage_key(self.config.seed, "rollout"), step)
-        traces = self._answer(group, actor, self.config.refiner, key)
+        traces = self._answer(group, actor, self.config.refiner, key, first * size)
         self.seconds["rollout"] = time.perf_counter() - began
         rewards = score([(q, t.final) for q, t in zip(group, traces, strict=True)], self.judge)
         self.seconds["reward"] = time.perf_counter() - began - self.seconds["rollout"]
@@ -109,77 +120,50 @@ class Trainer:
         return rows
 
     def update(self, rows: Sequence[Row], step: int) -> dict[str, float | None]:
-        """``updates_per_step`` optimizer steps over the rows; metrics are means over tokens."""
+        """``updates_per_step`` optimizer steps over the rows of all processes; their metrics.
+
+        ``rows`` are this process's.
+        """
         began, settings = time.perf_counter(), self.config.grpo
         rate = learning_rate(settings, step)
-        shares = [rows[i :: settings.updates_per_step] for i in range(settings.updates_per_step)]
-        sums: dict[str, float] = {}
-        norms: list[float] = []
-        for share in shares:
-            batches = list(micro_batches(share, settings.micro_batch_tokens))
-            count = sum(batch.loss_tokens for batch in batches)
-            loss = partial(self._loss, count=count, sums=sums)
-            parts = (tensors(batch, self.policy.device) for batch in batches)
-            _, norm = self.policy.update(parts, loss, rate)
-            norms.append(norm)
+        temperature = self.config.rollout.temperature
+        update = Update(self.policy, self.reference, settings, temperature, self.peers)
+        metrics = update.run(rows, rate)
         self.engine.refresh()
         self.seconds["update"] = time.perf_counter() - began
-        tokens = sum(sum(row.mask) for row in rows)
-        means: dict[str, float | None] = {key: value / tokens for key, value in sums.items()}
-        return {**means, "policy/grad_norm": mean(norms), "policy/learning_rate": rate}
-
-    def _loss(self, model: Any, batch: Tensors, count: int, sums: dict[str, float]) -> torch.Tensor:
-        """A micro-batch's part of its mini-batch's Eq. 2; adds to the token ``sums`` it reports."""
-        temperature = self.config.rollout.temperature
-        with torch.no_grad():
-            reference_BT, _ = token_logprobs(self.reference, batch, temperature)
-        logp_BT, entropy = token_logprobs(model, batch, temperature)
-        terms = surrogate(
-            logp_BT,
-            batch.old_logp_BT,
-            reference_BT,
-            batch.advantage_B,
-            batch.loss_BT,
-            self.config.grpo,
-        )
-        for key, value in _reported(terms, entropy).items():
-            sums[key] = sums.get(key, 0.0) + value
-        return terms.loss / count
+        return {**metrics, "policy/learning_rate": rate}
 
     def validate(self) -> dict[str, float | None]:
         """Greedy EM of the Actor alone on the validation questions (section 5.5)."""
         began = time.perf_counter()
         actor = Actor(self.prompts, self.config.rollout, temperature=0.0)
         key = stage_key(self.config.seed, "validation")
-        traces = self._answer(self.validation, actor, Refiner(max_revisions=0), key)
+        first, last = self.peers.block(len(self.validation))
+        asked = self.validation[first:last]
+        traces = self._answer(asked, actor, Refiner(max_revisions=0), key, first)
         right = [
             exact_match(trace.final.answer, q.golden_answers)
-            for q, trace in zip(self.validation, traces, strict=True)
+            for q, trace in zip(asked, traces, strict=True)
         ]
-        return {"validation/em": mean(right), "time/validation": time.perf_counter() - began}
+        everyones = [one for part in self.peers.gather(right) for one in part]
+        return {"validation/em": mean(everyones), "time/validation": time.perf_counter() - began}
 
     def _answer(
-        self, questions: Sequence[Question], actor: Actor, refiner: Refiner, key: tuple[int, ...]
+        self,
+        questions: Sequence[Question],
+        actor: Actor,
+        refiner: Refiner,
+        key: tuple[int, ...],
+        first: int,
     ) -> list[Trace]:
-        """A trace of each question, by the method that is trained."""
+        """A trace of each question, by the method that is trained; ``first`` numbers the first."""
         method = self.config.method
-        answered = drive(
-            [respond(method, actor, refiner, q, (*key, i)) for i, q in enumerate(questions)],
-            self.engine,
-            self.retriever,
-            self.config.retrieval_k,
-        )
+        procedures = [
+            respond(method, actor, refiner, q, (*key, i)) for i, q in enumerate(questions, first)
+        ]
+        with self.sampling():
+            answered = drive(procedures, self.engine, self.retriever, self.config.retrieval_k)
         return [one.trace for one in answered]
-
-
-def _reported(terms: Terms, entropy: torch.Tensor) -> dict[str, float]:
-    return {
-        "policy/loss": float(terms.loss.detach()),
-        "policy/clip_share": float(terms.clipped),
-        "policy/kl": float(terms.kl),
-        "policy/sampler_gap": float(terms.sampler_gap),
-        "policy/entropy": float(entropy),
-    }
 
 
 def learning_rate(settings: Grpo, step: int) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,15 @@ import torch
 
 from searchr2 import progress
 from searchr2.config import Deepspeed, Updates
-from searchr2.packing import Row, collate
-from searchr2.tracking.record import Record
+from searchr2.packing import Batch, Row, collate
+from searchr2.ports import Tracker
 from searchr2.training import checkpoints
+from searchr2.training.deepspeed_json import for_updates
 from searchr2.training.logprobs import Tensors, tensors, token_logprobs
+from searchr2.training.peers import ALONE, Peers
 from searchr2.training.policy import Policy
 
 LOG_EVERY = 10
-MAX_NORM = 1.0
-"""At which the gradient is clipped."""
 
 
 def imitate(
@@ -29,26 +31,28 @@ def imitate(
     batch_of: Callable[[int], Sequence[Row]],
     settings: Updates,
     deepspeed: Deepspeed,
-    record: Record,
+    record: Tracker,
     state: Path,
     identity: str,
-) -> Any:
+    peers: Peers = ALONE,
+) -> Policy:
     """``model`` after every step of ``settings``, minimising -log p of the loss tokens.
 
-    A step's rows are ``batch_of`` it. ``name`` stands beside the progress bar; checkpoints under
-    ``state`` carry ``identity``, and the newest of them is where it starts.
+    A step's rows are ``batch_of`` it; each process takes a share. ``name`` stands beside the
+    progress bar; checkpoints under ``state`` carry ``identity``, and the newest of them is where it
+    starts. The caller closes the policy.
     """
-    policy = Policy(model, deepspeed, MAX_NORM, settings.weight_decay, settings.adam_beta2)
-    start = checkpoints.resume(state, identity, policy.load)
+    recompute = deepspeed.activation_checkpointing
+    policy = Policy(model, for_updates(deepspeed, settings), peers, recompute)
+    start = checkpoints.resume(state, identity, policy.load, policy.parts, peers)
     record.rewind(start)
     bar = progress.bar(settings.steps, name, "steps", done=start)
     for step in range(start, settings.steps):
         began = time.perf_counter()
-        batch = collate(batch_of(step))
+        rows = batch_of(step)
         rate = learning_rate(settings, step)
-        parts = [tensors(batch, policy.device)]
-        value, norm = policy.update(parts, negative_log_likelihood, rate)
-        speed = int(batch.valid_BT.sum()) / (time.perf_counter() - began)
+        value, norm = learn(policy, rows, settings.micro_batch_size, rate, peers)
+        speed = sum(len(row.ids) for row in rows) / (time.perf_counter() - began)
         if (step + 1) % LOG_EVERY == 0 or step + 1 == settings.steps:
             record.log(
                 {
@@ -62,17 +66,44 @@ def imitate(
         bar.update()
         bar.set_postfix(loss=f"{value:.2f}", refresh=False)
         if (step + 1) % settings.checkpoint_every == 0:
-            checkpoints.save(state, step + 1, policy.save, {"identity": identity})
+            about = {"identity": identity, "parts": policy.parts}
+            checkpoints.save(state, step + 1, policy.save, about, peers)
     bar.close()
-    policy.close()
-    return policy.model
+    return policy
 
 
-def negative_log_likelihood(model: torch.nn.Module, batch: Tensors) -> torch.Tensor:
-    """Mean -log p (nats) over the loss tokens, each counted as often as its row's weight says."""
+def learn(
+    policy: Policy, rows: Sequence[Row], size: int | None, rate: float, peers: Peers
+) -> tuple[float, float]:
+    """One update on ``rows``, ``size`` of them a pass; the loss, and the gradient's norm."""
+    loss = partial(negative_log_likelihood, total=total_weight(rows))
+    moved = (tensors(batch, policy.device) for batch in passes(rows, size, peers))
+    part, norm = policy.update(moved, loss, rate)
+    return sum(peers.gather(part)), norm
+
+
+def passes(rows: Sequence[Row], size: int | None, peers: Peers) -> list[Batch]:
+    """This process's rows in batches of at most ``size``, as many as any process has.
+
+    One that has fewer rows than others goes through some without weight.
+    """
+    first, last = peers.block(len(rows))
+    most = -(-len(rows) // peers.size)
+    idle = replace(rows[0], advantage=0.0)
+    own = [*rows[first:last], *[idle] * (most - (last - first))]
+    return [collate(own[i : i + (size or most)]) for i in range(0, most, size or most)]
+
+
+def total_weight(rows: Sequence[Row]) -> float:
+    """How many loss tokens there are, each counted as often as its row's weight says."""
+    return sum(row.advantage * sum(row.mask) for row in rows)
+
+
+def negative_log_likelihood(model: torch.nn.Module, batch: Tensors, total: float) -> torch.Tensor:
+    """A batch's part of the mean -log p (nats) over loss tokens, whose weights are ``total``."""
     logp_BT, _ = token_logprobs(model, batch)
     weight_BT = batch.loss_BT * batch.advantage_B[:, None]
-    return -(logp_BT * weight_BT).sum() / weight_BT.sum()
+    return -(logp_BT * weight_BT).sum() / total
 
 
 def learning_rate(settings: Updates, step: int) -> float:
