@@ -108,6 +108,18 @@ def test_members_of_a_group_share_their_question_and_nothing_else(trainer):
     assert all(a.trace != b.trace for a, b in zip(rollouts[::2], rollouts[1::2], strict=True))
 
 
+@pytest.mark.parametrize("method", ["direct", "cot"])
+def test_r1_rolls_out_and_validates_without_anything_to_search(model, method):
+    trainer = make(model)
+    trainer.config = trainer.config.model_copy(update={"method": method})
+    trainer.retriever = None
+    for rollout in trainer.roll_out(trainer.pick(0), 0):
+        [step] = rollout.trace.final.steps
+        assert (step.query, rollout.trace.verdicts) == (None, ())
+        assert rollout.trace.final.prompt == getattr(prompt_book(), method)(rollout.question.text)
+    assert trainer.validate()["validation/em"] is not None
+
+
 def test_every_question_comes_once_an_epoch(trainer):
     drawn = [q.id for step in range(10) for q in trainer.pick(step)]
     for epoch in range(6):

@@ -17,13 +17,14 @@ from rollouts import KEY, Library, answer, search
 from worlds import tokenizer
 
 from searchr2.actor import Actor
-from searchr2.config import Prompts, Refiner, Rollout
+from searchr2.baselines import respond
+from searchr2.config import METHODS, Prompts, Refiner, Rollout
 from searchr2.driver import drive
 from searchr2.packing import flatten
 from searchr2.prompts import PromptBook, load_prompts
 from searchr2.refiner import MetaRefiner
 from searchr2.tags import ALL_TAGS, INFORMATION
-from searchr2.trajectory import Author, Document, Question
+from searchr2.trajectory import Author, Document, Question, Trace
 
 PLANTED = (
     *ALL_TAGS,
@@ -101,6 +102,35 @@ def rolled_out(prompts, found, text="Where is Arvane?", choice=2):
     return trace, library.asked
 
 
+WRITTEN = {
+    "direct": [answer("my own answer")],
+    "cot": [answer("my own answer")],
+    "rag": [answer("my own answer")],
+    "ircot": ["It lies there.\n", "It is old.\n", "<answer> my own answer</answer>"],
+    "search-o1": [search("first"), "a note", search("second"), "another", answer("my own answer")],
+    "search": TURNS,
+}
+"""What a fixed policy writes, by method: turns, and notes on what was found."""
+
+
+def answered(prompts, method, found, text="Where is Arvane?", notes=()):
+    """The final trajectory of a fixed policy by ``method``, its ``notes`` exchanged."""
+    limits = Rollout(max_turn_tokens=200, max_document_tokens=40, max_context_tokens=10**6)
+    turns = [*WRITTEN[method]]
+    turns[1 : 1 + 2 * len(notes) : 2] = notes
+    queries = (text, "first", "second", "It lies there.", "It is old.")
+    library = Library(dict.fromkeys(queries, found))
+    procedure = respond(
+        method,
+        Actor(prompts, limits, 1.0),
+        Refiner(max_revisions=0),
+        Question("q", "nq", text, ("x",)),
+        KEY,
+    )
+    [one] = drive([procedure], ScriptedEngine(prompts.codec, turns), library, 3)
+    return one.trace.final, [query for batch in library.asked for query in batch]
+
+
 def acts(trajectory):
     return [(step.query, step.answer, step.text) for step in trajectory.steps]
 
@@ -135,7 +165,9 @@ def test_no_question_or_passage_adds_a_special_id_to_a_prompt(prompts, special, 
     for hostile, plain in [
         (prompts.actor(text), prompts.actor("why")),
         (prompts.direct(text), prompts.direct("why")),
+        (prompts.cot(text), prompts.cot("why")),
         (prompts.rag(text, found, 40), prompts.rag("why", PLAIN, 40)),
+        (prompts.ircot(text, found, 40), prompts.ircot("why", PLAIN, 40)),
     ]:
         assert specials(hostile.ids, special) == specials(plain.ids, special)
         assert hostile.author is Author.PROMPT
@@ -182,6 +214,45 @@ def test_only_what_the_policy_wrote_enters_the_loss(prompts, found, text):
         rows = list(flatten(trace, 1.0, joint=True))
         trained.append([[t for t, m in zip(r.ids, r.mask, strict=True) if m] for r in rows])
     assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(found=DOCUMENTS, text=HOSTILE)
+@FEW
+def test_in_no_method_does_text_end_a_turn_search_or_answer(prompts, special, method, found, text):
+    y, asked = answered(prompts, method, found, text)
+    own, own_asked = answered(prompts, method, PLAIN)
+    assert acts(y) == acts(own)
+    assert y.answer == "my own answer"
+    assert asked[1:] == own_asked[1:]
+    assert specials(y.ids, special) == specials(own.ids, special)
+    [row], [own_row] = (list(flatten(Trace(one), 1.0, joint=True)) for one in (y, own))
+    trained, own_trained = (
+        [token for token, loss in zip(r.ids, r.mask, strict=True) if loss] for r in (row, own_row)
+    )
+    assert trained == own_trained
+
+
+@given(first=HOSTILE, second=HOSTILE)
+@FEW
+def test_a_note_that_repeats_what_passages_say_does_no_more_than_they(
+    prompts, special, first, second
+):
+    y, asked = answered(prompts, "search-o1", PLAIN, notes=(first, second))
+    own, own_asked = answered(prompts, "search-o1", PLAIN)
+    assert acts(y) == acts(own)
+    assert asked == own_asked
+    assert specials(y.ids, special) == specials(own.ids, special)
+
+
+@given(text=HOSTILE, found=DOCUMENTS)
+@FEW
+def test_reasoning_query_and_passages_add_no_special_id_to_a_notes_prompt(
+    prompts, special, text, found
+):
+    hostile = prompts.note(text, text, found, 40)
+    plain = prompts.note("why", "why", PLAIN, 40)
+    assert specials(hostile.ids, special) == specials(plain.ids, special)
 
 
 @pytest.fixture(scope="module")
