@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rollouts import answer, document, search, trajectory, verdict
 
-from searchr2.trajectory import Author, Span, Step, Trace, Trajectory
+from searchr2.trajectory import (
+    Author,
+    MixedWeights,
+    Span,
+    Step,
+    Trace,
+    Trajectory,
+    sampled_from,
+)
 
 
 def spans(author):
@@ -93,3 +101,27 @@ def test_the_draft_of_a_trace_is_the_first_that_was_cut_or_the_final_trajectory(
     accepted = Trace(final, (verdict(0),))
     assert accepted.draft is final
     assert not accepted.revised
+
+
+def sampled(version, *drafts):
+    """A trace whose final trajectory and drafts were written by these weights."""
+
+    def written(by):
+        span = Span(Author.ACTOR, (1,), (-0.1,), by)
+        return Trajectory(Span(Author.PROMPT, (0,)), (Step(span, "a"),))
+
+    return Trace(written(version), drafts=tuple(written(draft) for draft in drafts))
+
+
+def test_traces_of_one_version_of_the_weights_are_of_that_version():
+    assert sampled_from([sampled("v1"), sampled("v1", "v1")]) == "v1"
+    assert sampled_from([sampled(None)]) is None
+    assert sampled_from([]) is None
+
+
+@pytest.mark.parametrize(
+    "traces", [[sampled("v1"), sampled("v2")], [sampled("v1", "v2")], [sampled("v1"), sampled(None)]]
+)
+def test_traces_of_mixed_weights_are_refused(traces):
+    with pytest.raises(MixedWeights, match="v1"):
+        sampled_from(traces)
