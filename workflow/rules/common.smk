@@ -39,7 +39,7 @@ def index_options(settings, kind):
     """What ``searchr2 index`` is told of the settings of the section ``retrieval``."""
     words = ["--kind", kind]
     for key in INDEX_SETTINGS[kind]:
-        option, value = "--" + key.replace("_", "-"), settings[key]
+        option, value = f"--{key}".replace("_", "-"), settings[key]
         if isinstance(value, bool):
             words.append(option if value else option.replace("--", "--no-", 1))
         elif value or not isinstance(value, list):
@@ -63,6 +63,11 @@ def checkpoint(config, name, seed=None):
     return brought(config, name) or f"{config['results']}/{record(name, seed)}"
 
 
+def snapshot(config, name, seed, step):
+    """Where the weights of checkpoint ``name`` after training step ``step`` are kept."""
+    return f"{checkpoint(config, name, seed)}/snapshots/step{int(step):04d}"
+
+
 def made(config, name, seed=None):
     """The file that says checkpoint ``name`` is whole; none for one that the user brought."""
     return [] if brought(config, name) else [f"{checkpoint(config, name, seed)}/manifest.json"]
@@ -81,7 +86,8 @@ def snapshots(config, run):
 
 def evaluated(row, seed, step=None):
     """The folder of an evaluation, below those of all: of a snapshot, or of the end."""
-    return f"{row}/seed{seed}" + (f"/steps/step{step:04d}" if step is not None else "")
+    end = f"{row}/seed{seed}"
+    return end if step is None else f"{end}/steps/step{step:04d}"
 
 
 def line(config, row, snapshot=None, step=None, shown=True):

@@ -42,9 +42,8 @@ use rule evaluate as evaluate_step with:
         "<benchmarks>/evaluate/{row}/seed{seed}/step{step}.tsv"
     params:
         method=lambda wildcards: config["rows"][wildcards.row]["method"],
-        checkpoint=lambda wildcards: (
-            checkpoint(config, config["rows"][wildcards.row]["checkpoint"], wildcards.seed)
-            + f"/snapshots/step{wildcards.step}"
+        checkpoint=lambda wildcards: snapshot(
+            config, config["rows"][wildcards.row]["checkpoint"], wildcards.seed, wildcards.step
         ),
         index=subpath(input.index, parent=True),
         out=subpath(output.metrics, parent=True),

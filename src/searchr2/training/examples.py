@@ -128,24 +128,13 @@ def _rollouts(
     chunks = [asked[i : i + CHUNK] for i in range(0, len(asked), CHUNK)]
     found = _read(notes)
     actor = Actor(prompts, config.rollout, config.rollout.temperature)
-    alone, key = Refiner(max_revisions=0), stage_key(config.seed, config.kind)
     bar = progress.bar(len(asked), f"{config.run} rollouts", "questions", done=len(found) * CHUNK)
     notes.parent.mkdir(parents=True, exist_ok=True)
     with notes.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(chunk) + "\n" for chunk in found)
         for number in range(len(found), len(chunks)):
-            engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
-            group = [q for q in chunks[number] for _ in range(config.supervised.samples)]
-            answered = drive(
-                [
-                    respond(config.method, actor, alone, q, (*key, number, i))
-                    for i, q in enumerate(group)
-                ],
-                engine,
-                retriever,
-                config.retrieval_k,
-            )
-            made = [example(q, a.trace.final) for q, a in zip(group, answered, strict=True)]
+            rolled = _answered(config, chunks[number], number, actor, engine, retriever)
+            made = [example(question, y) for question, y in rolled]
             noted = [[(s.author.value, list(s.ids)) for s in spans] for spans in made]
             found.append([spans for spans in noted if spans])
             file.write(json.dumps(found[-1]) + "\n")
@@ -157,6 +146,27 @@ def _rollouts(
         for chunk in found
         for spans in chunk
     ]
+
+
+def _answered(
+    config: TrainConfig,
+    questions: Sequence[Question],
+    number: int,
+    actor: Actor,
+    engine: Engine,
+    retriever: Retriever,
+) -> list[tuple[Question, Trajectory]]:
+    """The rollouts of chunk ``number``, each with its question."""
+    engine.refresh()  # a cached prefix moves float rounding, and a resumed run has none
+    alone, key = Refiner(max_revisions=0), (*stage_key(config.seed, config.kind), number)
+    group = [q for q in questions for _ in range(config.supervised.samples)]
+    answered = drive(
+        [respond(config.method, actor, alone, q, (*key, i)) for i, q in enumerate(group)],
+        engine,
+        retriever,
+        config.retrieval_k,
+    )
+    return [(q, one.trace.final) for q, one in zip(group, answered, strict=True)]
 
 
 def _read(notes: Path) -> list[list[Noted]]:
