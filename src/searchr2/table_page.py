@@ -133,7 +133,7 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
     return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], config)])
 
 
-def _over_seeds(row: Mapping[str, Any]) -> str:
+def _over_seeds(row: Mapping[Any, Any]) -> str:
     """The interval that other training seeds give, where there are several."""
     if pd.isna(row["seeds_low"]):
         return ""
