@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +29,22 @@ BASE = {
     "learning_rate": 0.01,
     "weight_decay": 0.0,
     "checkpoint_every": 30,
-    "refiner_share": 0.3,
-    "rag_share": 0.0,
-    "direct_share": 0.0,
+    "shares": {"search": 0.7, "refiner": 0.3},
     "full_query": 0.8,
 }
+INSTRUCT = BASE | {
+    "steps": 90,
+    "learning_rate": 0.005,
+    "shares": {"cot": 0.3, "ircot": 0.3, "search-o1": 0.2, "note": 0.2},
+}
+SUPERVISED = {"steps": 20, "batch_size": 4, "checkpoint_every": 5, "samples": 2, "prompts": None}
 GRPO = {
     "steps": STEPS,
     "prompts_per_step": 4,
     "group_size": 4,
     "validate_every": 2,
     "checkpoint_every": 2,
+    "snapshot_every": 2,
 }
 ALWAYS_CUTS = {"margin": -100.0}
 
@@ -58,10 +63,9 @@ class Stages:
             results / "corpus.jsonl",
             ({"id": town, "contents": f'"{town}"\n{fact(town)}'} for town in TOWNS),
         )
-        write_json(
-            results / "base.json",
-            {"base": BASE, "model": MODEL | {"backbone": "tiny"}, "rollout": LIMITS},
-        )
+        for stage, lessons in (("base", BASE), ("instruct", INSTRUCT)):
+            about = {"stage": stage, "lessons": lessons, "rollout": LIMITS}
+            write_json(results / f"{stage}.json", about | {"model": MODEL | {"backbone": "tiny"}})
         self.write_run(results / "train.json")
         self.run("index", "--corpus", results / "corpus.jsonl", "--out", self.index)
         texts = ["--texts", results / "demonstrations.jsonl", "--vocab-size", 600]
@@ -76,29 +80,41 @@ class Stages:
     def questions(self) -> Path:
         return self.results / "questions" / "nq.jsonl"
 
-    def write_run(self, path: Path, **paths: str) -> None:
-        """A resolved run, reading what stands here save where ``paths`` says otherwise."""
+    def write_run(
+        self, path: Path, settings: Mapping[str, Any] | None = None, **paths: str
+    ) -> None:
+        """A resolved run, Search-R2 with ``settings`` over it.
+
+        It reads what stands here save where ``paths`` says otherwise.
+        """
         usual = {"model": str(self.results / "base"), "index": str(self.index)}
         asked = {"train": [str(self.questions)], "validation": [str(self.questions)]}
         about = {"run": "search-r2", "seed": 1, "backbone": "tiny"}
         method = {"rollout": LIMITS | {"max_turns": 3}, "grpo": GRPO, "refiner": ALWAYS_CUTS}
-        write_json(path, {**about, **method, "paths": usual | asked | paths})
+        write_json(path, {**about, **method, "paths": usual | asked | paths, **(settings or {})})
 
     def base(self, out: Path) -> list[str]:
         """The command of the base stage."""
+        return self._taught("base", self.results / "tokenizer", out)
+
+    def instruct(self, base: Path, out: Path) -> list[str]:
+        """The command of the instruction stage."""
+        return self._taught("instruct", base, out)
+
+    def _taught(self, stage: str, start: Path, out: Path) -> list[str]:
         results = self.results
-        inputs = ["--tokenizer", results / "tokenizer", "--index", self.index]
+        inputs = ["--start", start, "--index", self.index]
         inputs += ["--demonstrations", results / "demonstrations.jsonl"]
-        return command("base", "--config", results / "base.json", *inputs, "--out", out)
+        return command("base", "--config", results / f"{stage}.json", *inputs, "--out", out)
 
-    def train(self, out: Path) -> list[str]:
+    def train(self, out: Path, config: Path | None = None) -> list[str]:
         """The command of a training run."""
-        return command("train", "--config", self.results / "train.json", "--out", out)
+        return command("train", "--config", config or self.results / "train.json", "--out", out)
 
-    def evaluate(self, checkpoint: Path, out: Path) -> list[str]:
+    def evaluate(self, checkpoint: Path, out: Path, method: str = "search") -> list[str]:
         """The command of an evaluation."""
         inputs = ["--checkpoint", checkpoint, "--index", self.index, "--questions", self.questions]
-        return command("evaluate", "--method", "search", *inputs, "--out", out)
+        return command("evaluate", "--method", method, *inputs, "--out", out)
 
     def run(self, *arguments: Any) -> None:
         """Run a stage to its end."""

@@ -41,6 +41,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
     assert files(record / "model") == files(trained / "model")
     assert (record / "manifest.json").read_bytes() == (trained / "manifest.json").read_bytes()
     assert files(record / "rollouts") == files(trained / "rollouts")
+    assert files(record / "snapshots") == files(trained / "snapshots")
     assert metrics(record) == metrics(trained)
     assert sorted(metrics(trained)) == list(range(STEPS + 1))
 
