@@ -159,15 +159,16 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=1_000_000, help="of BM25 (%(default)s)")
     parser.add_argument("--vectors", type=int, default=1_000_000, help="of Flat, SQ8 (%(default)s)")
     parser.add_argument("--folder", type=Path, help="where the disk has room")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="parts")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.part:
-        building.Encoder = Dense.load.__globals__["Encoder"] = _Loader
+        vars(building)["Encoder"] = Dense.load.__globals__["Encoder"] = _Loader
         print(json.dumps(PARTS[options.part](options.folder, options.passages)))
         return
     print("\n".join(f"{name}: {value}" for name, value in machine().items()))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for part in PARTS:
+        for part in options.only:
             count = options.passages if part in ("bm25", "server") else options.vectors
             count = min(count, EXACT_ROWS) if part == "exact" else count
             command = [sys.executable, __file__, "--part", part, "--passages", str(count)]

@@ -8,7 +8,7 @@ import pytest
 from searchr2.cli.main import main
 from searchr2.config import ConfigError, Remote
 from searchr2.files import ArtifactError
-from searchr2.retrieval import client
+from searchr2.retrieval import bm25, client
 from searchr2.retrieval.client import BadReply, Http, RequestRefused, RetrievalError, Unreachable
 from searchr2.trajectory import Document
 from tests.servers import Reply, nobody, scripted
@@ -204,6 +204,15 @@ def test_an_index_that_is_addresses_is_written_and_asked_by_the_commands(tmp_pat
     manifest.write_text(manifest.read_text().replace("http:", "https:"))
     with pytest.raises(ArtifactError, match=r"own digest.*index_task"):
         Http.load(tmp_path / "task")
+
+
+def test_addresses_take_the_place_of_an_index_that_was_there(tmp_path):
+    passage = Document("p", "Title", "some text", 0.0)
+    bm25.build(tmp_path / "task", [passage], 1.5, 0.75, {})
+    client.write(tmp_path / "task", Remote(urls=["http://host"]))
+    assert [path.name for path in (tmp_path / "task").iterdir()] == ["manifest.json"]
+    bm25.build(tmp_path / "task", [passage], 1.5, 0.75, {})
+    assert len(bm25.Bm25.load(tmp_path / "task")) == 1
 
 
 def test_an_index_of_no_address_is_refused(tmp_path, capsys):

@@ -86,9 +86,8 @@ def test_the_file_is_the_one_faiss_writes(flat, rows, tmp_path):
 def test_approximate_indexes_find_most_of_it(
     flat, rows, queries, tmp_path, factory, parameters, recall
 ):
-    vectors.build(flat, factory, tmp_path / "index")
+    vectors.build(flat, vectors.empty(D, factory, parameters), tmp_path / "index")
     index = vectors.open_index(tmp_path / "index")
-    vectors.tune(index, parameters)
     assert index.ntotal == N
     assert vectors.inner_product(index)
     _, found = index.search(queries, 10)
@@ -97,7 +96,7 @@ def test_approximate_indexes_find_most_of_it(
 
 def test_two_builds_of_an_index_are_the_same_bytes(flat, tmp_path):
     for name in ("one", "two"):
-        vectors.build(flat, "IVF16,SQ8", tmp_path / name)
+        vectors.build(flat, vectors.empty(D, "IVF16,SQ8", ""), tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

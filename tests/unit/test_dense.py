@@ -325,9 +325,13 @@ def test_the_commands_build_measure_and_search(tmp_path, encoder_folder, capsys)
     assert first["score"] >= second["score"]
     assert main([*dense, "--factory", "Cube", "--out", str(tmp_path / "i")]) == 2
     assert "retrieval.factory: FAISS cannot make 'Cube'" in capsys.readouterr().err
-    options = ["--search-parameters", "nprobe=2", "--out", str(tmp_path / "i")]
-    assert main([*dense, *options]) == 2
-    assert "retrieval.search_parameters" in capsys.readouterr().err
+    for factory in ("Flat", "HNSW8"):
+        options = ["--factory", factory, "--search-parameters", "nprobe=2"]
+        assert main([*dense, *options, "--out", str(tmp_path / "i")]) == 2
+        assert "retrieval.search_parameters" in capsys.readouterr().err
+    assert main([*dense, "--factory", "IVF99,Flat", "--out", str(tmp_path / "i")]) == 2
+    assert "retrieval.factory: FAISS cannot train IndexIVFFlat on 20" in capsys.readouterr().err
+    assert not (tmp_path / "i").exists()
 
 
 def test_indexes_of_different_corpora_are_not_compared(tmp_path, index, settings, capsys):

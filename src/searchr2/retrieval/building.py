@@ -45,6 +45,7 @@ def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     ``shards``. Raises ``ConfigError`` where encoder or factory cannot be used.
     """
     encoder, work = Encoder.load(settings.encoding()), encoding_folder(folder)
+    wanted = _wanted(encoder.dimension, settings)
     try:
         shards.prepare(work, corpus, encoder, about)
     except shards.OtherEncoding:  # left half done under an earlier config
@@ -54,7 +55,7 @@ def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     with replacing_folder(folder) as aside:
         for name in (PASSAGES, OFFSETS):
             link(work / name, aside / name)
-        _index(work / VECTORS, settings.factory, aside / VECTORS)
+        _put(work / VECTORS, wanted, aside)
         count = _finish(aside, encoder, settings, about)
     shutil.rmtree(work)
     return count
@@ -67,28 +68,32 @@ def adopt(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     other than Flat builds that index from the vectors. Raises ``DataError`` where index, corpus
     and encoder do not belong together.
     """
-    encoder, files = Encoder.load(settings.encoding()), [Path(name) for name in settings.vectors]
+    encoder = Encoder.load(settings.encoding())
     with replacing_folder(folder) as aside:
-        given = files[0]
-        if len(files) > 1:
-            given = aside / "joined"
-            _join(files, given)
-        index = vectors.open_index(given)  # before the passages are read, which takes minutes
-        count = sum(1 for _ in write_passages(aside, corpus()))
-        check(given, index, encoder.dimension, count, "give the corpus and encoder it is made from")
+        given = _whole([Path(name) for name in settings.vectors], aside / "joined")
+        index, remedy = vectors.open_index(given), "give the corpus and encoder it is made from"
+        check(given, index, encoder.dimension, index.ntotal, remedy)
+        wanted = _wanted(encoder.dimension, settings)
+        count = sum(1 for _ in write_passages(aside, corpus()))  # minutes, if there are many
+        check(given, index, encoder.dimension, count, remedy)
         _same_vectors(given, index, open_passages(aside), encoder)
-        del index
-        _index(given, settings.factory, aside / VECTORS)
+        _put(given, wanted, aside)
         (aside / "joined").unlink(missing_ok=True)
         return _finish(aside, encoder, settings, about | {"vectors": settings.vectors})
 
 
-def _index(given: Path, factory: str, out: Path) -> None:
-    """The index that ``factory`` names from the file ``given``, which serves as it is for Flat."""
-    if factory == "Flat":
-        link(given, out)
+def _wanted(dimension: int, settings: Retrieval) -> Any:
+    """The index to fill with vectors; ``None`` where the file of vectors serves as it is."""
+    if settings.factory == "Flat":
+        return None
+    return vectors.empty(dimension, settings.factory, settings.search_parameters)
+
+
+def _put(given: Path, wanted: Any, aside: Path) -> None:
+    if wanted is None:
+        link(given, aside / VECTORS)
     else:
-        vectors.build(given, factory, out)
+        vectors.build(given, wanted, aside / VECTORS)
 
 
 def _finish(aside: Path, encoder: Encoder, settings: Retrieval, about: dict[str, Any]) -> int:
@@ -115,14 +120,18 @@ def _as_it_is(settings: Retrieval) -> bool:
     return bool(settings.vectors) and settings.factory == "Flat"
 
 
-def _join(files: Sequence[Path], out: Path) -> None:
-    with out.open("wb") as whole:
+def _whole(files: Sequence[Path], joined: Path) -> Path:
+    """The one file, or ``joined``, made of all parts one after the other."""
+    if len(files) == 1:
+        return files[0]
+    with joined.open("wb") as whole:
         for file in files:
             try:
                 with file.open("rb") as part:
                     shutil.copyfileobj(part, whole, 1 << 24)
             except OSError as error:
                 raise DataError(f"{file}: {error.strerror}") from None
+    return joined
 
 
 def _same_vectors(path: Path, index: Any, passages: PassageFile, encoder: Encoder) -> None:

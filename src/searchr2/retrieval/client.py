@@ -27,6 +27,7 @@ import aiohttp
 from searchr2.config import ConfigError, Remote, load
 from searchr2.corpus import split_contents
 from searchr2.files import UserError, digest, verify_manifest, write_manifest
+from searchr2.retrieval.folders import rebuilt_by, replacing_folder
 from searchr2.trajectory import Collection, Document
 
 PART = 64
@@ -67,10 +68,7 @@ class Http:
     @classmethod
     def load(cls, folder: Path) -> Http:
         """The client of the addresses that ``folder`` names (``write``), once they answer."""
-        name = folder.resolve().name
-        manifest = verify_manifest(
-            folder, f"`snakemake --forcerun index_{name}` or `searchr2 index` writes it"
-        )
+        manifest = verify_manifest(folder, rebuilt_by(folder))
         known = {key: manifest[key] for key in Remote.model_fields if key in manifest}
         client = cls(load(Remote, known, folder))
         client.search(["is anybody there?"], 1)
@@ -199,7 +197,8 @@ def write(folder: Path, settings: Remote) -> None:
     """An index folder that names addresses instead of holding an index (``Http.load``)."""
     if not [endpoint(url) for url in settings.urls]:
         raise ConfigError("retrieval.urls: kind http needs the address of a server, or of several")
-    write_manifest(folder, {"kind": "http", **settings.model_dump()})
+    with replacing_folder(folder) as aside:
+        write_manifest(aside, {"kind": "http", **settings.model_dump()})
 
 
 def endpoint(url: str) -> str:

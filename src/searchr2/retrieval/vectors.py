@@ -29,6 +29,9 @@ BLOCK = 1 << 16
 """Rows handled at once (192 MiB of 768 dimensions)."""
 TRAINING = 1 << 17
 """Rows a quantiser is trained on at least; 64 for each list of an IVF."""
+faiss.cvar.distance_compute_blas_threshold = 2048
+"""Queries times dimensions from which on a Flat search is a product of matrices: three queries of
+768. FAISS's own 128,000 spends four times the seconds on batches of 8 to 128."""
 _COUNT_AT = 8
 """Where FAISS's header holds the number of vectors (int64); its last eight bytes count floats."""
 
@@ -69,23 +72,35 @@ def read_rows(path: Path) -> Vectors:
     return np.memmap(path, "<f4", "r", offset, (index.ntotal, index.d))
 
 
-def build(flat: Path, factory: str, out: Path) -> None:
-    """Write the index that ``factory`` names over the vectors of ``flat``.
-
-    Raises ``ConfigError`` where FAISS knows no such index or cannot train it on so few vectors.
-    """
-    rows = read_rows(flat)
-    count, dimension = rows.shape
+def empty(dimension: int, factory: str, parameters: str) -> Any:
+    """The index that ``factory`` names, without vectors; raises ``ConfigError`` (also ``tune``)."""
     try:
         index = faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"retrieval.factory: FAISS cannot make {factory!r} of {dimension} dimensions "
+            f"({_reason(error)}); Flat, SQ8, HNSW64 and IVF4096,PQ64 are examples"
+        ) from None
+    tune(index, parameters)
+    return index
+
+
+def build(flat: Path, index: Any, out: Path) -> None:
+    """Fill ``index`` (``empty``) with the vectors of ``flat`` and write it.
+
+    Raises ``ConfigError`` where FAISS cannot train it on so few.
+    """
+    rows = read_rows(flat)
+    count = len(rows)
+    try:
         if not index.is_trained:
             index.train(_sample(rows, index))
     except RuntimeError as error:
         raise ConfigError(
-            f"retrieval.factory: FAISS cannot make {factory!r} of {count} vectors of {dimension} "
-            f"dimensions ({_reason(error)}); Flat, SQ8, HNSW64 and IVF4096,PQ64 are examples"
+            f"retrieval.factory: FAISS cannot train {kind(index)} on {count} vectors "
+            f"({_reason(error)})"
         ) from None
-    with bar(count, factory, "vectors") as shown:
+    with bar(count, "index", "vectors") as shown:
         for start in range(0, count, BLOCK):
             block = np.ascontiguousarray(rows[start : start + BLOCK])
             index.add(block)
