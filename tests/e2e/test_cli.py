@@ -247,7 +247,7 @@ def test_a_missing_index_or_tokenizer_stops_the_base_stage_by_name(refused, copy
     questions = ["--demonstrations", copy / "demonstrations.jsonl"]
     tokenizer, index = copy / "tokenizer", copy / "index" / "task"
     line = refused("base", *config, *questions, "--start", copy / "x", "--index", index)
-    assert f"{copy / 'x'}: no manifest.json here; `snakemake --forcerun tokenizer`" in line
+    assert f"{copy / 'x'}: no manifest.json here; `snakemake --forcerun tokenizer base`" in line
     line = refused("base", *config, *questions, "--start", tokenizer, "--index", copy / "y")
     assert f"{copy / 'y'}: no manifest.json here; `snakemake --forcerun index_y`" in line
 
