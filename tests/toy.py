@@ -11,7 +11,7 @@ import numpy as np
 from fakes import ScriptedEngine
 from rollouts import CODEC, answer, replied, search
 
-from searchr2.gains import Drafts
+from searchr2.gains.terms import Drafts
 from searchr2.ports import Completion, Generate, Score
 from searchr2.randomness import generator
 from searchr2.trajectory import Question

@@ -17,7 +17,7 @@ from searchr2.training.export import WEIGHTS
 
 if TYPE_CHECKING:
     from searchr2.judging.model import Chat
-    from searchr2.quality import PairJudge
+    from searchr2.quality.pairs import PairJudge
     from searchr2.retrieval.recall import Index
 
 
@@ -140,10 +140,10 @@ def make_judge(reward: Reward, judge: config.Judge) -> Judge | None:
 def make_pair_judge(judge: config.QualityJudge) -> PairJudge:
     """The judge of trajectory quality."""
     if judge.kind == "rules":
-        from searchr2.quality_rules import RuleJudge
+        from searchr2.quality.rules import RuleJudge
 
         return RuleJudge()
-    from searchr2.quality_model import TEMPLATES, ModelPairJudge
+    from searchr2.quality.model import TEMPLATES, ModelPairJudge
 
     templates = read_templates(judge.templates, TEMPLATES, "quality.judge.templates")
     return ModelPairJudge(make_chat(judge), templates)

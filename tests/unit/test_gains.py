@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import SEARCHES, TURNS, enumerated, policy, reward, ways
 
-from searchr2.gains import Drafts, Estimate, estimate, quantities, rejected, unconditional
+from searchr2.gains.terms import Drafts, Estimate, estimate, quantities, rejected, unconditional
 from searchr2.randomness import generator
 
 EXACT = 1e-9

@@ -13,8 +13,8 @@ from searchr2.cli import gains as command
 from searchr2.cli.main import main
 from searchr2.config import Gains
 from searchr2.files import UserError
-from searchr2.gains_figure import gains
-from searchr2.gains_sampling import Sampler
+from searchr2.gains.figure import gains
+from searchr2.gains.sampling import Sampler
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from toy import verdict as toy_verdict
 
 from searchr2.config import Gains
 from searchr2.driver import drive
-from searchr2.gains import quantities
-from searchr2.gains_sampling import Sample, Sampler, examine, pick, trimmer
+from searchr2.gains.sampling import Sample, Sampler, examine, pick, trimmer
+from searchr2.gains.terms import quantities
 from searchr2.trajectory import Trajectory
 
 QUESTIONS = [asked(i % 2) for i in range(60)]

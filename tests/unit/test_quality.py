@@ -7,14 +7,15 @@ import pytest
 from fakes.chat import Reading, serving
 from matplotlib.patches import Rectangle
 
-from searchr2 import quality, quality_table
 from searchr2.cli.main import main
 from searchr2.config import SETS, Line, QualityConfig
 from searchr2.files import ArtifactError, DataError, read_jsonl, write_json, write_jsonl
 from searchr2.prompts import read_templates
-from searchr2.quality import RUBRICS, Judgement
-from searchr2.quality_figure import draw as drawn
-from searchr2.quality_model import TEMPLATES, ModelPairJudge, judgement
+from searchr2.quality import pairs as quality
+from searchr2.quality import table as quality_table
+from searchr2.quality.figure import draw as drawn
+from searchr2.quality.model import TEMPLATES, ModelPairJudge, judgement
+from searchr2.quality.pairs import RUBRICS, Judgement
 
 NAMES = ("new", "old")
 

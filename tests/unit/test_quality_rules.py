@@ -2,8 +2,8 @@
 
 import pytest
 
-from searchr2.quality import RUBRICS
-from searchr2.quality_rules import RuleJudge, grade, scores
+from searchr2.quality.pairs import RUBRICS
+from searchr2.quality.rules import RuleJudge, grade, scores
 
 FILM = ("Kelra", "Kelra was directed by Mira Voss.")
 PERSON = ("Mira Voss", "Mira Voss was born in Ostra in 1950.")

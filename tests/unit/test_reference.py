@@ -10,7 +10,7 @@ from searchr2.cli.main import main
 from searchr2.config import SETS
 from searchr2.files import DataError
 from searchr2.ranks import Agreement
-from searchr2.reference import average, order, plain, read_reference, sign, verdict
+from searchr2.reference.verdicts import average, order, plain, read_reference, sign, verdict
 from searchr2.statistics import Interval
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.report_grid import OUTCOMES, Cell, differences, grid, title
-from searchr2.report_runs import health
+from searchr2.report.grid import OUTCOMES, Cell, differences, grid, title
+from searchr2.report.runs import health
 from searchr2.tracking.folders import find_records
 from searchr2.tracking.record import Record
 

@@ -163,7 +163,10 @@ def test_holm_of_ten_p_values_by_hand():
     # of Benjamini and Hochberg (1995); times 10 down to 1, from the sixth on held up by the sixth
     p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
     adjusted = [0.001, 0.0036, 0.0152, 0.0665, 0.1206, 0.139, 0.139, 0.139, 0.139, 0.324]
-    assert list(holm({str(i): value for i, value in enumerate(p)}).values()) == pytest.approx(adjusted)
+    found = holm({str(i): value for i, value in enumerate(p)})
+    assert list(found.values()) == pytest.approx(adjusted)
+        adjusted
+    )
 
 
 def test_holm_never_exceeds_one_and_leaves_a_single_test_alone():

@@ -42,11 +42,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from searchr2 import gains_figure
     from searchr2.build import quiet
     from searchr2.config import ConfigError, GainsConfig, load
     from searchr2.figures import save
     from searchr2.files import read_json, write_text
+    from searchr2.gains.figure import gains
     from searchr2.tracking.provenance import made
 
     quiet()
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
         text = table.to_csv(index=False, float_format="%.5f", lineterminator="\n")
         write_text(options.out, text)
     if options.figure:
-        save(gains_figure.gains(table), options.figure)
+        save(gains(table), options.figure)
 
 
 def steps(arguments: list[str]) -> dict[int, Path]:
@@ -93,7 +93,7 @@ def measure(step: int, folder: Path, config: Any, options: argparse.Namespace) -
     from dataclasses import asdict
 
     from searchr2.files import digest, read_json, write_json
-    from searchr2.gains_sampling import Sample
+    from searchr2.gains.sampling import Sample
     from searchr2.tracking.provenance import content_digest
 
     read = [folder, options.index, *options.questions]
@@ -122,7 +122,7 @@ def draw(step: int, folder: Path, config: Any, options: argparse.Namespace) -> A
     from searchr2.build import load_model, load_retriever, make_judge, weights_folder
     from searchr2.codec import Codec
     from searchr2.engines.local import LocalEngine
-    from searchr2.gains_sampling import Sampler, pick
+    from searchr2.gains.sampling import Sampler, pick
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
     from searchr2.refiner import MetaRefiner

@@ -33,13 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2 import progress, quality
+    from searchr2 import progress
     from searchr2.build import make_pair_judge
     from searchr2.config import QualityConfig, load
     from searchr2.figures import save
     from searchr2.files import read_json, write_jsonl, write_text
-    from searchr2.quality_figure import draw
-    from searchr2.quality_table import page, table
+    from searchr2.quality import pairs as sampling
+    from searchr2.quality.figure import draw
+    from searchr2.quality.table import page, table
     from searchr2.tables import to_csv
     from searchr2.tracking.provenance import made
 
@@ -51,9 +52,9 @@ def run(options: argparse.Namespace) -> None:
     labels = [line.label for line in lines]
     judge = make_pair_judge(config.judge)
     with made(options.out, stage="quality", config=config.model_dump(), inputs=inputs):
-        pairs = quality.draw(options.evaluations, config)
+        pairs = sampling.draw(options.evaluations, config)
         bar = progress.bar(sum(map(len, pairs.values())), "quality", "pairs")
-        records = quality.judge(pairs, config.rows, judge, bar.update)
+        records = sampling.judge(pairs, config.rows, judge, bar.update)
         bar.close()
         found = table(records, config.rows)
         write_jsonl(options.out.with_suffix(".jsonl"), records)

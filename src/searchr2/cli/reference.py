@@ -49,8 +49,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from searchr2 import config, reference, reference_others, reference_page, tables
+    from searchr2 import config, tables
     from searchr2.files import UserError, read_json, write_text
+    from searchr2.reference import others, page, verdicts
     from searchr2.tracking.provenance import made
 
     papers = {path.stem: options.reference / f"{path.stem}.csv" for path in options.config}
@@ -63,17 +64,17 @@ def run(options: argparse.Namespace) -> None:
         if path.stem in papers:
             settings = config.load(config.TableConfig, read_json(path), path)
             scores = tables.read_scores(options.evaluations, settings)
-            ours[path.stem] = reference.Ours(settings, scores)
+            ours[path.stem] = verdicts.Ours(settings, scores)
     signs = [
         line
         for path in options.others
-        for line in reference_others.compare(path.stem, options.reference / path.name, path)
+        for line in others.compare(path.stem, options.reference / path.name, path)
     ]
     compared = (
-        reference.compare(name, reference.read_reference(path), ours[name], data)
+        verdicts.compare(name, verdicts.read_reference(path), ours[name], data)
         for name, path in papers.items()
     )
-    found = pd.concat([*compared, reference.frame(signs)])
+    found = pd.concat([*compared, verdicts.frame(signs)])
     sizes = pd.read_csv(options.reference / "sets.csv")
     folders = [of for o in ours.values() for line in o.config.lines.values() for of in line.folders]
     read = [options.evaluations / of / "predictions.jsonl" for of in folders]
@@ -81,6 +82,6 @@ def run(options: argparse.Namespace) -> None:
     configs = {name: of.config.model_dump() for name, of in ours.items()}
     inputs = {str(path): path for path in read}
     with made(options.out, stage="reference", config=configs, inputs=inputs):
-        write_text(options.out, reference_page.markdown(found, ours, sizes, data))
+        write_text(options.out, page.markdown(found, ours, sizes, data))
         csv = found.to_csv(index=False, lineterminator="\n")
         write_text(options.out.with_suffix(".csv"), csv)

@@ -24,8 +24,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2 import report
     from searchr2.files import UserError, write_text
+    from searchr2.report.page import page
     from searchr2.tracking.provenance import made
 
     if not options.results.is_dir():
@@ -33,4 +33,4 @@ def run(options: argparse.Namespace) -> None:
     read = [*options.results.glob("*.csv"), *options.results.glob("figures/*.png")]
     inputs = {str(path): path for path in read}
     with made(options.out, stage="report", config={}, inputs=inputs):
-        write_text(options.out, report.page(options.results, options.captions))
+        write_text(options.out, page(options.results, options.captions))
