@@ -10,17 +10,19 @@ import threading
 import time
 import urllib.request
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from records import open_training, train_record, training_metrics
 
 from searchr2.config import Tracking
-from searchr2.files import read_jsonl, write_json
+from searchr2.files import read_json, read_jsonl, write_json
 from searchr2.tracking.follow import SETTINGS, SyncError, sync_once
 from searchr2.tracking.store import Store
 from tests.e2e.stages import environment, files, finish, logged, metrics
 
 pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
 TROUBLES = ("down", "error", "hang")
 PATIENCE = 45  # seconds within which any trouble must be noticed
 
@@ -249,3 +251,22 @@ def test_a_record_that_makes_no_sense_stops_no_other(tmp_path, caplog):
     sync_once(tmp_path, Tracking())
     assert "train/w/seed1" in caplog.text
     assert Store(tmp_path, Tracking()).runs()
+
+
+def test_the_benchmark_compares_with_no_mirror(tmp_path, stages, base):
+    script, figures = ROOT / "benchmarks/tracking.py", tmp_path / "figures.json"
+    options = ["--config", stages.results / "train.json", "--steps", "1", "--rounds", "1"]
+    options += ["--trainings", "1", "--states", "500s"]
+    done = subprocess.run(
+        [sys.executable, script, *options, "--json", figures],
+        env=environment() | {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    rounds = read_json(figures)["rounds"]
+    [none], [broken] = rounds["no mirror"], rounds["500s"]
+    assert min(none["mean step, s"], broken["mean step, s"]) > 0
+    assert none["mirror, CPU s"] == 0 < broken["mirror, CPU s"]
+    assert "500s / no mirror" in done.stdout
