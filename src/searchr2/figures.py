@@ -21,7 +21,6 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from searchr2.files import DataError, read_jsonl
 from searchr2.table_page import TITLES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -94,30 +93,6 @@ SET_PANELS = tuple(
 
 Runs = Mapping[str, Sequence[pd.DataFrame]]
 """Run -> one frame a seed: index the step, a column a metric, absent values NaN."""
-
-
-def read_ledger(path: Path) -> pd.DataFrame:
-    """The metrics of a ledger by step; of a point that was written twice the last stands.
-
-    Raises ``DataError`` where the file is missing, empty, or has a line that is not a ledger's.
-    """
-    points: dict[int, dict[str, float]] = {}
-    for line, row in read_jsonl(path):
-        step, metrics = row.get("step"), row.get("metrics")
-        if not isinstance(step, int) or not isinstance(metrics, dict):
-            raise DataError(f"{path}:{line}: expected a step and its metrics")
-        points.setdefault(step, {}).update(metrics)
-    if not points:
-        raise DataError(f"{path}: no metrics in it")
-    return pd.DataFrame.from_dict(points, orient="index").sort_index()
-
-
-def read_curves(path: Path) -> dict[str, pd.DataFrame]:
-    """Method -> EM by step, a column a set and their average, of a table over steps."""
-    table = pd.read_csv(path)
-    if not {"method", "step", "average"} <= set(table):
-        raise DataError(f"{path}: not a table over steps: it lacks method, step or average")
-    return {str(name): part.set_index("step") for name, part in table.groupby("method", sort=False)}
 
 
 def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = None) -> Figure:

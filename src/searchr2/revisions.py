@@ -14,7 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from searchr2.figures import COLOURS, STYLE, read_ledger
+from searchr2.curves import read_ledger
+from searchr2.figures import COLOURS, STYLE
 from searchr2.files import DataError
 
 GENERATED = "rollout/generated"

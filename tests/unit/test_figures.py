@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.figures import read_curves, read_ledger, training_dynamics
+from searchr2.curves import read_curves, read_ledger
+from searchr2.figures import training_dynamics
 from searchr2.files import DataError
 
 

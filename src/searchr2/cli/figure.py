@@ -33,13 +33,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2 import figures
+    from searchr2.curves import read_curves, read_ledger
     from searchr2.tracking.provenance import made
 
     runs: dict[str, list[Path]] = {}
     for name, path in options.runs:
         runs.setdefault(name, []).append(path)
-    ledgers = {name: [figures.read_ledger(path) for path in paths] for name, paths in runs.items()}
-    curves = figures.read_curves(options.table) if options.table else None
+    ledgers = {name: [read_ledger(path) for path in paths] for name, paths in runs.items()}
+    curves = read_curves(options.table) if options.table else None
     inputs = {str(path): path for _, path in options.runs}
     if options.table:
         inputs["table"] = options.table

@@ -1,0 +1,33 @@
+"""What figures over training steps are drawn from: ledgers of runs, and tables over steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from searchr2.files import DataError, read_jsonl
+
+
+def read_ledger(path: Path) -> pd.DataFrame:
+    """The metrics of a ledger by step; of a point that was written twice the last stands.
+
+    Raises ``DataError`` where the file is missing, empty, or has a line that is not a ledger's.
+    """
+    points: dict[int, dict[str, float]] = {}
+    for line, row in read_jsonl(path):
+        step, metrics = row.get("step"), row.get("metrics")
+        if not isinstance(step, int) or not isinstance(metrics, dict):
+            raise DataError(f"{path}:{line}: expected a step and its metrics")
+        points.setdefault(step, {}).update(metrics)
+    if not points:
+        raise DataError(f"{path}: no metrics in it")
+    return pd.DataFrame.from_dict(points, orient="index").sort_index()
+
+
+def read_curves(path: Path) -> dict[str, pd.DataFrame]:
+    """Method -> EM by step, a column a set and their average, of a table over steps."""
+    table = pd.read_csv(path)
+    if not {"method", "step", "average"} <= set(table):
+        raise DataError(f"{path}: not a table over steps: it lacks method, step or average")
+    return {str(name): part.set_index("step") for name, part in table.groupby("method", sort=False)}
