@@ -7,45 +7,75 @@ from pathlib import Path
 from typing import Any
 
 
-def assemble(config: Any, weights: str, peers: Any = None) -> Any:
-    """The trainer of a run with its adapters."""
-    from searchr2.build import load_model, load_retriever, make_judge
+def assemble(config: Any, weights: str, folder: Path, peers: Any = None) -> Any:
+    """The trainer of a run with its adapters.
+
+    Where servers sample, the versions of its weights are written below ``folder`` for them, or
+    below ``engine.snapshots``.
+    """
+    from searchr2.build import load_model, load_retriever, make_engine, make_judge
     from searchr2.codec import Codec
-    from searchr2.engines.local import LocalEngine
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
-    from searchr2.training.deepspeed_json import for_grpo
     from searchr2.training.loop import Trainer
     from searchr2.training.peers import ALONE
-    from searchr2.training.policy import Policy, frozen_copy
 
     peers = peers or ALONE
     retriever = load_retriever(Path(config.paths.index))
     codec = Codec.load(weights)
     prompts = load_prompts(config.prompts, codec)
-    model = load_model(weights)
-    settings = for_grpo(config.deepspeed, config.grpo)
-    adapted = config.lora.rank is not None
-    reference = None if adapted else frozen_copy(model, settings)
-    adapt(model, config)
-    policy = Policy(model, settings, peers, config.deepspeed.activation_checkpointing)
-    if reference is None:
-        from searchr2.training.lora import WithoutAdapters
-
-        reference = WithoutAdapters(policy.engine, policy.model)
+    policy, reference = policies(load_model(weights), config, peers)
+    here = config.engine.kind == "local"
+    snapshots = versions(config, weights, folder, policy, peers)
+    engine = make_engine(
+        config.engine, codec, lambda: policy.model, snapshots, once=peers.first_does
+    )
     return Trainer(
         config=config,
         policy=policy,
         reference=reference,
-        engine=LocalEngine(policy.model, codec),
+        engine=engine,
         retriever=retriever,
         judge=make_judge(config.reward, config.judge),
         prompts=prompts,
         questions=training_questions(config, prompts),
         validation=[q for path in config.paths.validation for q in read_questions(Path(path))],
         peers=peers,
-        sampling=policy.gathered,
+        **({"sampling": policy.gathered} if here else {}),
     )
+
+
+def versions(config: Any, weights: str, folder: Path, policy: Any, peers: Any) -> Any:
+    """The weights of ``policy`` as servers are given them, named by run, settings and updates."""
+    from searchr2.engines.weights import Snapshots
+    from searchr2.files import digest
+    from searchr2.training.export import WEIGHTS, export
+
+    def write(target: Path) -> Path:
+        about = {"stage": "weights", "run": config.run, "seed": config.seed}
+        export(exporter(policy, config), Path(weights), target, about, peers)
+        return target / WEIGHTS
+
+    name = f"{config.run}-seed{config.seed}-{digest(config.model_dump())[:8]}"
+    root = Path(config.engine.snapshots or folder)
+    return Snapshots(root, name, config.engine.keep, lambda: policy.updates, write)
+
+
+def policies(model: Any, config: Any, peers: Any) -> tuple[Any, Any]:
+    """pi, which takes ``model`` over, and pi_ref: the model as it is now."""
+    from searchr2.training.deepspeed_json import for_grpo
+    from searchr2.training.policy import Policy, frozen_copy
+
+    settings = for_grpo(config.deepspeed, config.grpo)
+    recompute = config.deepspeed.activation_checkpointing
+    if config.lora.rank is None:
+        reference = frozen_copy(model, settings)
+        return Policy(model, settings, peers, recompute), reference
+    from searchr2.training.lora import WithoutAdapters
+
+    adapt(model, config)
+    policy = Policy(model, settings, peers, recompute)
+    return policy, WithoutAdapters(policy.engine, policy.model)
 
 
 def adapt(model: Any, config: Any) -> None:

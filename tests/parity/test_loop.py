@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 from rollouts import CODEC, Library, document, prompt_book
@@ -13,7 +15,7 @@ from searchr2.config import Grpo, Refiner, Rollout, TrainConfig, TrainPaths  # n
 from searchr2.engines.local import LocalEngine  # noqa: E402
 from searchr2.judging.evidence import EvidenceJudge  # noqa: E402
 from searchr2.training.loop import Trainer, learning_rate  # noqa: E402
-from searchr2.trajectory import Author, Question  # noqa: E402
+from searchr2.trajectory import Author, MixedWeights, Question  # noqa: E402
 
 QUESTIONS = [
     Question(f"q{n}", "nq", f"Where is town number {n}?", ("x",), ("Town",)) for n in range(5)
@@ -147,3 +149,24 @@ def test_the_learning_rate_warms_up_and_stays():
     rates = [learning_rate(settings, step) for step in range(10)]
     assert rates == pytest.approx([0.1, 0.2] + [0.3] * 8)
     assert learning_rate(Grpo(steps=10, warmup_ratio=0.0, learning_rate=0.3), 0) == 0.3
+
+
+class Versions(LocalEngine):
+    """Names the weights of each completion as it is told."""
+
+    def generate(self, requests):
+        return [replace(c, version=next(self.names)) for c in super().generate(requests)]
+
+
+def test_the_weights_that_wrote_a_step_stand_with_its_trajectories(trainer, model):
+    trainer.engine = Versions(model, CODEC)
+    trainer.engine.names = repeat("v3")
+    trainer.rollouts = trainer.roll_out(trainer.pick(0), 0)
+    assert {row["weights"] for row in trainer.transcripts()} == {"v3"}
+
+
+def test_a_step_whose_trajectories_come_from_different_weights_is_refused(trainer, model):
+    trainer.engine = Versions(model, CODEC)
+    trainer.engine.names = chain(["v3"], repeat("v4"))
+    with pytest.raises(MixedWeights, match="v3"):
+        trainer.roll_out(trainer.pick(0), 0)

@@ -120,7 +120,8 @@ def test_traces_of_one_version_of_the_weights_are_of_that_version():
 
 
 @pytest.mark.parametrize(
-    "traces", [[sampled("v1"), sampled("v2")], [sampled("v1", "v2")], [sampled("v1"), sampled(None)]]
+    "traces",
+    [[sampled("v1"), sampled("v2")], [sampled("v1", "v2")], [sampled("v1"), sampled(None)]],
 )
 def test_traces_of_mixed_weights_are_refused(traces):
     with pytest.raises(MixedWeights, match="v1"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +32,12 @@ def run(options: argparse.Namespace) -> None:
     weights = weights_folder(
         config.runs[0].paths.model, "`snakemake --forcerun base instruct` rebuilds it"
     )
-    trainers = {run.run: assemble(run, weights) for run in config.runs}
-    bar = progress.bar((config.steps + 1) * len(trainers), "step time", "steps")
-    with made(options.out, stage="step_time", config=config.model_dump(), inputs={}):
+    with (
+        made(options.out, stage="step_time", config=config.model_dump(), inputs={}),
+        TemporaryDirectory(dir=options.out.parent) as folder,
+    ):
+        trainers = {run.run: assemble(run, weights, Path(folder, run.run)) for run in config.runs}
+        bar = progress.bar((config.steps + 1) * len(trainers), "step time", "steps")
         seconds = step_time.take_turns(
             {name: trainer.step for name, trainer in trainers.items()}, config.steps, bar.update
         )

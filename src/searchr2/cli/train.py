@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     peers = join()
     known = {name: sha256(path) for name, path in inputs.items() if path.is_file()}
     said = config.model_dump(exclude={"deepspeed": {"processes"}})  # no matter of the run's
-    identity = digest([said, known])
+    identity = digest([said | {"engine": config.engine.kind}, known])
     record = Record.open(
         options.out,
         name=f"train/{config.run}/{config.backbone}/seed{config.seed}",
@@ -120,10 +120,11 @@ def optimise(job: Job) -> None:
 
     config, record, peers = job.config, job.record, job.peers
     settings = config.grpo
-    trainer = assemble(config, job.weights, peers)
+    trainer = assemble(config, job.weights, job.state / "weights", peers)
     policy = trainer.policy
     write = exporter(policy, config)
     start = checkpoints.resume(job.state, job.identity, policy.load, policy.parts, peers)
+    trainer.engine.refresh()
     record.rewind(start)
     if start == 0:
         record.log(trainer.validate(), 0)
@@ -164,9 +165,7 @@ def teach(job: Job) -> None:
         rows = examples.gold(questions, prompts)
     else:
         notes = job.state / f"rollouts-{job.identity}.jsonl"
-        rows = job.peers.first_does(
-            lambda: sample(config, questions, model, prompts, job.record, notes)
-        )
+        rows = job.peers.first_does(lambda: sample(job, questions, model, prompts, notes))
     if not rows:
         log.warning("%s: no rollout gives anything to imitate", config.run)
         job.export(model.save_pretrained, job.out)
@@ -188,15 +187,16 @@ def teach(job: Job) -> None:
     policy.close()
 
 
-def sample(config: Any, questions: Any, model: Any, prompts: Any, record: Any, notes: Path) -> Any:
+def sample(job: Job, questions: Any, model: Any, prompts: Any, notes: Path) -> Any:
     """The rows made of the model's own rollouts: those that were right, or verdicts on them."""
-    from searchr2.build import load_retriever
-    from searchr2.engines.local import LocalEngine
+    from searchr2.build import load_retriever, make_engine
+    from searchr2.engines.weights import Fixed
     from searchr2.training import examples
 
-    engine, index = LocalEngine(model, prompts.codec), load_retriever(Path(config.paths.index))
+    config, index = job.config, load_retriever(Path(job.config.paths.index))
+    engine = make_engine(config.engine, prompts.codec, lambda: model, Fixed(job.weights))
     if config.kind == "verdicts":
         return examples.verdicts(config, questions, engine, index, prompts, notes)
     rows, count = examples.kept(config, questions, engine, index, prompts, notes)
-    record.log({"rollout/em": len(rows) / count}, 0)
+    job.record.log({"rollout/em": len(rows) / count}, 0)
     return rows

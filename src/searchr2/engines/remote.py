@@ -11,52 +11,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 from searchr2.config import Engine
+from searchr2.engines.decoding import STOP_WINDOW
+from searchr2.engines.dialect import Dialect, Reply, Written
 from searchr2.engines.http import REMEDY, BadReply, Session, WrongWeights
 from searchr2.engines.weights import Once, Weights, call
 from searchr2.ports import Codec, Completion, Finish, Generate, Score
 from searchr2.randomness import generator
 
-STOP_WINDOW = 24
-"""Ids at the end of a completion that are decoded to find a stop string: more than any has."""
 T = TypeVar("T")
-Reply = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a server wrote, as it says: ids, nats, the stop string it saw, the weights' version."""
-
-    ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    reason: str
-    matched: str | None = None
-    version: str | None = None
-
-
-class Dialect(Protocol):
-    """How a kind of server is spoken to; ``written``, ``scored`` raise on what they cannot read."""
-
-    path: str
-    """Where completions and scores are asked for."""
-
-    def generate(self, request: Generate, seed: int, eos_id: int) -> Reply: ...
-
-    def written(self, reply: Reply, request: Generate) -> Written: ...
-
-    def score(self, ids: tuple[int, ...], option: tuple[int, ...]) -> Reply: ...
-
-    def scored(self, reply: Reply, option: tuple[int, ...]) -> Written: ...
-
-    async def version(self, session: Session, url: str) -> str: ...
-
-    async def load(self, session: Session, url: str, folder: str, version: str) -> None:
-        """Have the server sample from ``folder``, forget every prefix and name ``version``."""
-
-    async def flush(self, session: Session, url: str) -> None: ...
 
 
 class RemoteEngine:
@@ -77,17 +42,17 @@ class RemoteEngine:
         self.dialect, self.settings, self.codec = dialect, settings, codec
         self.weights, self.once, self.pause = weights, once, pause
         self.loaded: str | None = None
-        """The version that the servers were last told to load."""
+        """The version that the servers were last told to load, and where it lies."""
+        self.folder = ""
 
     def refresh(self) -> None:
-        """Bring the servers to the present weights; where they have them, drop their prefixes."""
+        """Bring the servers to the present weights; those that have them drop their prefixes."""
         version = self.weights.version
-        if version != self.loaded:
-            folder = self.weights.folder()
-            self.once(lambda: self._at_each(self._load, folder, version))
-            self.loaded = version
-        else:
-            self.once(lambda: self._at_each(self.dialect.flush))
+        new = version != self.loaded
+        if new:
+            self.folder = self.weights.folder()
+        self.once(lambda: self._bring(version, new))
+        self.loaded = version
 
     def generate(self, requests: Sequence[Generate]) -> list[Completion]:
         """Continue each request. The servers batch them; their number is no limit here."""
@@ -183,21 +148,26 @@ class RemoteEngine:
                 f"{url}: holds weights of version {version!r}, not {self.loaded!r}; {ONE_CLIENT}"
             )
 
-    async def _load(self, session: Session, url: str, folder: str, version: str) -> None:
-        await self.dialect.load(session, url, folder, version)
-        found = await self.dialect.version(session, url)
-        if found != version:
-            raise WrongWeights(
-                f"{url}: told to load version {version!r} from {folder}, it names {found!r};"
-                " is this server new enough (docs/engines.md)?"
-            )
+    def _bring(self, version: str, new: bool) -> None:
+        """Every server to ``version``, its prefixes forgotten."""
 
-    def _at_each(self, work: Callable[..., Awaitable[None]], *of: str) -> None:
-        async def at_each() -> None:
+        async def bring() -> None:
             async with Session(self.settings, self.pause) as session:
-                await all_of([work(session, url, *of) for url in self.settings.urls])
+                await all_of([at(session, url) for url in self.settings.urls])
 
-        asyncio.run(at_each())
+        async def at(session: Session, url: str) -> None:
+            if not new and await self.dialect.version(session, url) == version:
+                return await self.dialect.flush(session, url)
+            await self.dialect.load(session, url, self.folder, version)
+            found = await self.dialect.version(session, url)
+            if found != version:
+                raise WrongWeights(
+                    f"{url}: told to load version {version!r} from {self.folder}, it names"
+                    f" {found!r}; is this server new enough (docs/engines.md)?"
+                )
+
+        asyncio.run(bring())
+        self.weights.loaded()
 
 
 ONE_CLIENT = "nobody else may load weights into it meanwhile; run the same command again"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from searchr2.engines.dialect import Reply, Written
 from searchr2.engines.http import EngineError, Session
-from searchr2.engines.remote import Reply, Written
 from searchr2.engines.vllm import named
 from searchr2.ports import Generate
 
@@ -26,7 +26,7 @@ PLAIN = {
 
 
 class Sglang:
-    """remote.Dialect of ``sglang.launch_server``."""
+    """dialect.Dialect of ``sglang.launch_server``."""
 
     path = "/generate"
 

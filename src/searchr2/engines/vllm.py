@@ -6,8 +6,8 @@ sampling setting is sent, since a model's generation_config.json would fill what
 
 from __future__ import annotations
 
+from searchr2.engines.dialect import Reply, Written
 from searchr2.engines.http import EngineError, Session
-from searchr2.engines.remote import Reply, Written
 from searchr2.ports import Generate
 
 PLAIN = {
@@ -25,7 +25,7 @@ PLAIN = {
 
 
 class Vllm:
-    """remote.Dialect of ``vllm serve``."""
+    """dialect.Dialect of ``vllm serve``."""
 
     path = "/v1/completions"
 

@@ -28,6 +28,9 @@ class Weights(Protocol):
     def folder(self) -> str:
         """A folder of the present version, written if need be, as the servers are to find it."""
 
+    def loaded(self) -> None:
+        """The servers have the present version: earlier ones may go."""
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -45,13 +48,17 @@ class Fixed:
         path = Path(self.source)
         return str(path.resolve()) if path.is_dir() else self.source
 
+    def loaded(self) -> None:
+        pass
+
 
 @dataclass(frozen=True)
 class Snapshots:
     """The weights in training: a folder for each version, of which the last ``keep`` stay.
 
     ``updates`` counts the optimizer's steps, over restarts too; ``write`` saves the weights below a
-    folder and gives where they are. Where several processes train, all of them call ``folder``.
+    folder and gives where they are. Where several processes train, all of them call ``folder``, and
+    one ``loaded``.
     """
 
     root: Path
@@ -65,14 +72,10 @@ class Snapshots:
         return f"{self.name}-{self.updates():06d}"
 
     def folder(self) -> str:
-        written = self.write(self.root / self.version).resolve()
-        for old in self._found()[self.keep :]:
-            shutil.rmtree(old, ignore_errors=True)  # another process may be at it
-        return str(written)
+        return str(self.write(self.root / self.version).resolve())
 
-    def _found(self) -> list[Path]:
-        """The folders there are, the present version first, then the latest written."""
+    def loaded(self) -> None:
         folders = [path for path in self.root.iterdir() if path.is_dir()]
-        return sorted(
-            folders, key=lambda p: (p.name == self.version, p.stat().st_mtime_ns), reverse=True
-        )
+        folders.sort(key=lambda p: (p.name == self.version, p.stat().st_mtime_ns), reverse=True)
+        for old in folders[self.keep :]:
+            shutil.rmtree(old)

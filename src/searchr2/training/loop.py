@@ -30,7 +30,7 @@ from searchr2.training.metrics import Rollout, describe, mean
 from searchr2.training.peers import ALONE, Peers
 from searchr2.training.policy import Policy
 from searchr2.training.update import Update
-from searchr2.trajectory import Question, Trace
+from searchr2.trajectory import Question, Trace, sampled_from
 from searchr2.transcripts import prediction_row
 
 
@@ -99,6 +99,7 @@ class Trainer:
         group = [q for q in questions[first:last] for _ in range(size)]
         key = (*stage_key(self.config.seed, "rollout"), step)
         traces = self._answer(group, actor, self.config.refiner, key, first * size)
+        sampled_from(traces)  # of one version of the weights, or the step is refused
         self.seconds["rollout"] = time.perf_counter() - began
         rewards = score([(q, t.final) for q, t in zip(group, traces, strict=True)], self.judge)
         self.seconds["reward"] = time.perf_counter() - began - self.seconds["rollout"]

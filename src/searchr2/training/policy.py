@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,11 @@ class Policy:
     @property
     def device(self) -> torch.device:
         return torch.device(self.engine.device)
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps so far, those before a restart too."""
+        return int(self.engine.global_steps)
 
     @property
     def parts(self) -> int:
@@ -182,6 +188,8 @@ def _import_deepspeed() -> Any:
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.setdefault("DS_LOG_LEVEL", "error")
+    # said of DeepSpeed's own collectives, at each of them
+    warnings.filterwarnings("ignore", "`torch.distributed", FutureWarning)
     if "RANK" not in os.environ:
         os.environ.update(_ONE_PROCESS)
     import deepspeed
