@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from records import open_training, train_record, training_metrics, write_results
 
-from searchr2.config import Tracking
+from searchr2.config import SETS, Tracking
 from searchr2.files import read_json, read_jsonl, sha256, write_json
 from searchr2.tracking.follow import sync_once
 from searchr2.tracking.lock import exclusive
@@ -51,6 +51,17 @@ def test_runs_have_names_parameters_tags_status_and_times(mirrored):
     assert run.data.params["grpo.learning_rate"] == "0.0004"
     assert run.data.tags.items() >= about["tags"].items()
     assert run.data.tags["mlflow.parentRunId"] == runs["search-r2/qwen2-mini"].info.run_id
+
+
+def test_runs_name_the_data_they_read(mirrored):
+    results, store = mirrored
+    runs = by_name(store)
+    (validation,) = runs["train/search-r2/qwen2-mini/seed1"].inputs.dataset_inputs
+    assert validation.dataset.name == "validation"
+    assert validation.dataset.digest == sha256(results / "data/validation.jsonl")[:32]
+    assert [tag.value for tag in validation.tags] == ["training"]
+    read = runs["evaluate/search-r2/qwen2-mini/seed1"].inputs.dataset_inputs
+    assert {one.dataset.name for one in read} == set(SETS)
 
 
 def test_the_resolved_config_is_an_artifact(mirrored, tmp_path):

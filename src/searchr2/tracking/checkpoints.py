@@ -58,7 +58,12 @@ class Checkpoints:
         self._models = store.models()
 
     def trained(self, record: RecordFolder, run: Run) -> None:
-        """Every checkpoint a finished run leaves, each with the validation at its step."""
+        """Every checkpoint a finished run leaves, each with the validation at its step.
+
+        The questions it read are noted at the run.
+        """
+        questions = [n for n, read in record.inputs.items() if str(read["path"]).endswith(".jsonl")]
+        self._store.use(run, [_data_set(record, name) for name in questions], "training", None)
         lines, _ = record.lines(0)
         for step, folder in record.checkpoints():
             checkpoint = _left_by(record, step, folder, SEARCH)
@@ -79,7 +84,7 @@ class Checkpoints:
         """
         model = self._model(of, (of.made or record).about["tags"], by)
         sets = [_data_set(record, name) for name in record.result["sets"]] if record.result else []
-        self._store.use(run, sets, model)
+        self._store.use(run, sets, "evaluation", model)
         self._store.write(run, scores(record, of.step, model), tags={"model": of.name})
         return model
 

@@ -17,7 +17,16 @@ from typing import Any
 from searchr2.files import MANIFEST, PROVENANCE, digest, sha256, write_json
 from searchr2.tracking.ledger import now
 
-PACKAGES = ("bm25s", "deepspeed", "faiss-cpu", "mlflow", "numpy", "tokenizers", "torch", "transformers")
+PACKAGES = (
+    "bm25s",
+    "deepspeed",
+    "faiss-cpu",
+    "mlflow",
+    "numpy",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 Inputs = dict[str, dict[str, str | None]]
 """Name of an input -> its ``path`` and its ``digest`` (``None``: it was not there)."""
 SOURCE = Path(__file__).resolve().parents[1]

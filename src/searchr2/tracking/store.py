@@ -157,14 +157,14 @@ class Store:
         """Keep a mapping as an artifact (``.json`` or ``.yaml``) of the run."""
         self.client.log_dict(run.id, dict(content), file)
 
-    def use(self, run: Run, data: Iterable[DataSet], model: str) -> None:
-        """Say on which data sets a run evaluated which checkpoint."""
-        tags = [InputTag("mlflow.data.context", "evaluation")]
+    def use(self, run: Run, data: Iterable[DataSet], purpose: str, model: str | None) -> None:
+        """Say which data sets a run read, for what, and which checkpoint it read."""
+        tags = [InputTag("mlflow.data.context", purpose)]
         inputs = [
             DatasetInput(Dataset(d.name, d.digest, "local", json.dumps({"uri": d.source})), tags)
             for d in data
         ]
-        self.client.log_inputs(run.id, inputs, [LoggedModelInput(model)])
+        self.client.log_inputs(run.id, inputs, [LoggedModelInput(model)] if model else None)
 
     def models(self) -> dict[str, str]:
         """Every checkpoint of ours: identity to model id."""
