@@ -320,6 +320,10 @@ def test_the_commands_build_measure_and_search(tmp_path, encoder_folder, capsys)
     assert both["queries"] == 20
     assert both["recall_at_1"] == both["recall_at_3"] == 100
     assert 0 < one["recall_at_3"] <= 100
+    table = tmp_path / "retrieval.csv"
+    found = ["retrieval", "--index", str(tmp_path / "flat"), "--questions", str(questions)]
+    assert main([*found, "--k", "1", "--out", str(table)]) == 0
+    assert table.read_text().splitlines()[1].startswith("nq,20,0,,")
     assert main(["search", "--index", str(tmp_path / "flat"), "--k", "2", PASSAGES[5].text]) == 0
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert first["score"] >= second["score"]
