@@ -116,6 +116,15 @@ def test_scores_are_those_of_the_local_engine_one_request_an_option(start, model
     assert len(of.server.requests) == 4
 
 
+def test_vllm_scores_past_every_cached_prefix(running, checkpoint):
+    server = SERVERS["vllm"](from_disk)
+    url = running.enter_context(serving(server))
+    engine = RemoteEngine(Vllm(), Engine(kind="vllm", urls=[url]), CODEC, Fixed(checkpoint))
+    for _ in range(2):
+        engine.score([Score(PROMPTS[0], ((48,), (49,)))])
+    assert len({request["cache_salt"] for request in server.requests}) == 4
+
+
 def test_samples_carry_log_probabilities_at_their_temperature(start, model):
     [completion] = start().engine.generate([ask(temperature=0.7)])
     ids = (*PROMPTS[0], *completion.ids)

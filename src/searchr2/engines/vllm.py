@@ -6,6 +6,8 @@ sampling setting is sent, since a model's generation_config.json would fill what
 
 from __future__ import annotations
 
+from secrets import token_hex
+
 from searchr2.engines.dialect import Reply, Written
 from searchr2.engines.http import EngineError, Session
 from searchr2.ports import Generate
@@ -55,9 +57,12 @@ class Vllm:
         )
 
     def score(self, ids: tuple[int, ...], option: tuple[int, ...]) -> Reply:
-        """The option as the end of the prompt; one id must be generated, and is thrown away."""
+        """The option as the end of the prompt; one id must be generated, and is thrown away.
+
+        The salt keeps every cached prefix out: of what lies in one no log-probability is computed.
+        """
         score = {"max_tokens": 1, "temperature": 1.0, "seed": 0, "prompt_logprobs": 0}
-        return {**PLAIN, **score, "prompt": [*ids, *option]}
+        return {**PLAIN, **score, "prompt": [*ids, *option], "cache_salt": token_hex(16)}
 
     def scored(self, reply: Reply, option: tuple[int, ...]) -> Written:
         [choice] = reply["choices"]
