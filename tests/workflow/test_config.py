@@ -54,6 +54,8 @@ WRONG = {
     "rows: {q: {label: Q, method: serch}}": "config: rows.q.method: 'serch' is not one of",
     "retrieval: {kind: dense}": "retrieval.encoder: retrieval of kind dense needs it",
     "retrieval: {kind: http}": "retrieval.urls: retrieval of kind http needs it",
+    "engine: {kind: vllm}": "engine.urls: an engine of kind vllm needs it",
+    "engine: {kind: sglang, urls: ['host:1']}": "config: engine.urls.0: 'host:1' does not match",
     "rows: {q: {label: Q, method: rag, checkpoint: r3}}": "rows.q.checkpoint: 'r3' is not in runs",
     "tables: {mine: {title: T, rows: [rag, cto]}}": "config: tables.mine: 'cto' is not in rows",
     "tables: {table_curves: {rows: [search-r3]}}":
