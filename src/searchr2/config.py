@@ -566,6 +566,8 @@ class Run(Section):
 
     start: str = "base"
     """What it starts from: ``base``, ``instruct`` or another run."""
+    model: str | None = None
+    """A ``save_pretrained`` folder or hub id to take as the trained run, instead of training."""
     kind: Kind = "grpo"
     """How it trains."""
     method: Method = "search"

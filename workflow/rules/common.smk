@@ -55,7 +55,8 @@ def record(name, seed):
 def brought(config, name):
     """The folder or hub id that the user brought as model ``name``, if so."""
     own = config["model"]["path"]
-    return {"base": own, "instruct": config["model"]["instruct"] or own}.get(name)
+    of_runs = {run: of["model"] for run, of in config["runs"].items()}
+    return {"base": own, "instruct": config["model"]["instruct"] or own, **of_runs}.get(name)
 
 
 def checkpoint(config, name, seed=None):
@@ -74,8 +75,10 @@ def made(config, name, seed=None):
 
 
 def seeds(config, name):
-    """The training seeds checkpoint ``name`` exists for."""
-    return [config["base"]["seed"]] if name in MODELS else config["seeds"]
+    """The training seeds checkpoint ``name`` exists for; what was brought is there once."""
+    if name in MODELS:
+        return [config["base"]["seed"]]
+    return config["seeds"][:1] if brought(config, name) else config["seeds"]
 
 
 def snapshots(config, run):
@@ -131,7 +134,11 @@ def measured(config):
     """Training step -> checkpoint of the run whose gain is measured; none without Meta-Refiner."""
     run, seed = config["gains"]["run"], config["seeds"][0]
     of = config["runs"].get(run, {"kind": None})
-    if of["kind"] != "grpo" or not of_run(config, run)["refiner"]["max_revisions"]:
+    if (
+        of["kind"] != "grpo"
+        or brought(config, run)
+        or not of_run(config, run)["refiner"]["max_revisions"]
+    ):
         return {}
     end = checkpoint(config, run, seed)
     return {
@@ -151,6 +158,7 @@ def revising(config):
     """Ledger of each run of the table of revisions -> how many it allows."""
     rows = config["tables"].get(REVISIONS, {"rows": []})["rows"]
     runs = [config["rows"][row]["checkpoint"] for row in rows]
+    runs = [run for run in runs if not brought(config, run)]
     return {
         f"{config['results']}/{record(run, seed)}/metrics.jsonl": of_run(config, run)["refiner"][
             "max_revisions"

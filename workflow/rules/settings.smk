@@ -68,7 +68,8 @@ def check(config):
         for name, table in tables.items():
             for row in table["rows"] if table.get("over_steps") else []:
                 of = rows.get(row, {}).get("checkpoint", "base")
-                if of in MODELS or runs.get(of, {}).get("kind", "grpo") != "grpo":
+                run = runs.get(of, {})
+                if of in MODELS or run.get("model") or run.get("kind", "grpo") != "grpo":
                     wrong.append(f"tables.{name}: over_steps, and {row!r} is of no GRPO run")
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
@@ -127,7 +128,7 @@ def stages(config):
             **pick(config, "prompts", "rollout", "deepspeed"),
         }
     for run in config["runs"]:
-        for seed in config["seeds"]:
+        for seed in config["seeds"] if not brought(config, run) else ():
             yield f"train/{run}/seed{seed}", training(config, run, seed)
     for name, row in config["rows"].items():
         settings = of_run(config, row["checkpoint"])

@@ -43,6 +43,8 @@ COMMANDS = {
     "show": "what was done about one question",
     "sync": "mirror the record into MLflow",
     "reconcile": "mark runs that died as killed",
+    "plan": "memory, disk, steps and hours of an experiment before it runs",
+    "doctor": "what is installed, what works, and what to do about the rest",
     "verify": "check artefacts against what they were made from",
     "ui": "open MLflow on the record",
     "schema": "print the JSON schema of config.yaml",

@@ -1,0 +1,197 @@
+"""What an experiment will take before anything of it runs: memory, disk, tokens, hours.
+
+Arithmetic on the config, the model's shape and the machine; nothing is loaded and nothing asked of
+the network. Sizes of what exists are read, all else follows the formulas of ``plan/footprint``,
+``plan/storage`` and ``plan/pace``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from searchr2.config import Experiment
+from searchr2.plan import evaluations, footprint, pace, storage
+from searchr2.plan.footprint import Bytes, Training
+from searchr2.plan.machine import Machine
+from searchr2.plan.pace import Assumptions, Step
+from searchr2.plan.settings import of_run, resolved
+from searchr2.plan.shape import Shape, shape_of
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One training run with one seed."""
+
+    name: str
+    memory: Training
+    steps: int
+    step: Step
+    rollout_s: float
+    """Of one step, as is the next."""
+    update_s: float
+
+    @property
+    def hours(self) -> float:
+        return self.steps * (self.rollout_s + self.update_s) / 3600
+
+
+@dataclass(frozen=True)
+class Plan:
+    settings: Experiment
+    machine: Machine
+    shape: Shape
+    runs: list[RunPlan]
+    disk: Bytes
+    ram: Bytes
+    """Of each node."""
+    evaluations: int
+    questions: int
+    """Of one evaluation."""
+    evaluation_hours: float
+    """Of one evaluation, on one GPU or core."""
+    sure: Assumptions
+
+    @property
+    def training_hours(self) -> float:
+        return len(self.settings.seeds) * sum(run.hours for run in self.runs)
+
+    @property
+    def gpu_hours(self) -> float:
+        """Of training and evaluations; servers that sample have as many GPUs as the training."""
+        if self.machine.gpu is None:
+            return 0.0
+        served = 1 if self.settings.engine.kind == "local" else 2
+        training = self.training_hours * self.machine.processes * served
+        return training + self.evaluations * self.evaluation_hours
+
+
+def make_plan(settings: Experiment, machine: Machine, sure: Assumptions | None = None) -> Plan:
+    """The plan; raises ``ConfigError`` where a setting leaves it open what would be taken."""
+    sure = sure or Assumptions()
+    shape = shape_of(settings.model)
+    runs = [plan_run(settings, name, shape, machine, sure) for name in trained(settings)]
+    corpus = storage.corpus_of(settings)
+    on_disk, in_ram = storage.index(settings, corpus)
+    asked = evaluations.questions(settings)
+    disk = {**storage.data(settings, corpus), **on_disk, **_kept(settings, shape, runs, asked)}
+    return Plan(
+        settings,
+        machine,
+        shape,
+        runs,
+        disk,
+        {**in_ram, **_working(runs, machine)},
+        evaluations.count(settings),
+        asked,
+        evaluations.hours(settings, shape, machine, sure, asked),
+        sure,
+    )
+
+
+def trained(settings: Experiment) -> list[str]:
+    """The runs that the tables need and that nobody brought, in the config's order."""
+    rows = {row for table in settings.tables.values() for row in table.rows}
+    rows |= {
+        name.partition("@")[0]
+        for table in settings.tables.values()
+        for pair in table.compare
+        for name in pair
+    }
+    wanted = {settings.rows[row].checkpoint for row in rows}
+    for name in list(wanted):
+        while name in settings.runs and settings.runs[name].model is None:
+            name = settings.runs[name].start
+            wanted.add(name)
+    return [name for name, run in settings.runs.items() if name in wanted and run.model is None]
+
+
+def plan_run(
+    settings: Experiment, name: str, shape: Shape, machine: Machine, sure: Assumptions
+) -> RunPlan:
+    """What run ``name`` takes; supervised runs too, as many updates of so many rows."""
+    run, of = of_run(settings, name), settings.runs[name]
+    tokens = pace.trajectory(run.rollout, run.retrieval, of.method)
+    revisions = run.refiner.max_revisions if of.kind == "grpo" else 0
+    memory = Training(
+        shape,
+        resolved(run),
+        run.lora,
+        run.grpo,
+        run.rollout,
+        run.engine,
+        pace.longest(run.rollout, run.retrieval, revisions > 0),
+        tokens.written / tokens.all,
+        machine.processes,
+        machine.nodes,
+        of.kind == "grpo",
+    )
+    step, steps = pace.step(run.grpo, tokens, revisions, run.refiner.joint), run.grpo.steps
+    if of.kind != "grpo":
+        memory, step, steps = _supervised(run, of.kind, memory, tokens)
+    return RunPlan(
+        name,
+        memory,
+        steps,
+        step,
+        pace.rollout_seconds(memory, step.written, step.read, machine, sure),
+        pace.update_seconds(memory, step.trained_on, machine, sure),
+    )
+
+
+def _supervised(
+    run: Experiment, kind: str, memory: Training, tokens: pace.Tokens
+) -> tuple[Training, Step, int]:
+    """Its rollouts, if it makes any, dealt out to its updates."""
+    settings = run.supervised
+    rows = settings.micro_batch_size or settings.batch_size
+    length = pace.PROMPT + pace.TURN if kind == "sft" else tokens.all
+    longest = length if kind == "sft" else memory.longest
+    grpo = memory.grpo.model_copy(
+        update={"micro_batch_tokens": rows * longest, "importance_cap": None}
+    )
+    sampled = 0 if kind == "sft" else settings.samples * (settings.prompts or 169_615)
+    step = Step(
+        settings.batch_size,
+        sampled * tokens.written / settings.steps,
+        sampled * (tokens.prompt + tokens.read) / settings.steps,
+        settings.batch_size * length,
+    )
+    return replace(memory, grpo=grpo, longest=longest), step, settings.steps
+
+
+def _kept(settings: Experiment, shape: Shape, runs: list[RunPlan], asked: int) -> Bytes:
+    """Bytes of what training and evaluation leave."""
+    ends = rolling = snapshots = handed = 0.0
+    for run in runs:
+        own = of_run(settings, run.name)
+        export, state = storage.checkpoint_bytes(
+            shape.parameters, run.memory.trained, run.memory.width
+        )
+        ends += export
+        rolling += 2 * state
+        if settings.runs[run.name].kind == "grpo":
+            snapshots += export * (max(0, run.steps - 1) // own.grpo.snapshot_every)
+            handed += export * own.engine.keep if own.engine.kind != "local" else 0
+    tokens = pace.trajectory(settings.rollout, settings.retrieval).all
+    rows = evaluations.count(settings) * asked
+    seeds = len(settings.seeds)
+    parts = {
+        "trained models": ends * seeds,
+        "snapshots": snapshots * seeds,
+        "checkpoints to go on from": rolling * seeds,
+        "weights handed to servers": handed * seeds,
+        "predictions": rows * tokens * storage.PREDICTION,
+    }
+    return {name: size for name, size in parts.items() if size}
+
+
+def _working(runs: list[RunPlan], machine: Machine) -> Bytes:
+    """Bytes of each node's RAM that training takes, without a GPU all of it."""
+    if not runs:
+        return {}
+    if machine.gpu is None:
+        sizes = {run.name: sum(footprint.peak(run.memory)[1].values()) for run in runs}
+        largest = max(sizes, key=lambda name: sizes[name])
+        return {f"training ({largest})": sizes[largest]}
+    needs = [footprint.in_ram(run.memory) for run in runs]
+    return max(needs, key=lambda parts: sum(parts.values()))
