@@ -40,7 +40,7 @@ def test_a_change_of_the_comparison_makes_nothing_else_anew(finished, change, jo
     (finished.folder / "change.yaml").write_text(change)
     status, output = finished.snakemake("-n", "--configfile", "change.yaml")
     assert status == 0, output
-    assert planned(output) == jobs
+    assert planned(output) - {"reference", "page"} == jobs  # which follow every table
 
 
 def test_another_judge_of_the_reward_trains_anew_what_it_rewards(finished):
