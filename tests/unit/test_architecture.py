@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "src" / "searchr2"
-METHOD = ("actor", "refiner", "driver", "rewards", "grpo", "packing")
+METHOD = ("actor", "refiner", "faults", "driver", "rewards", "grpo", "packing")
 HEAVY = {
     "torch",
     "transformers",
