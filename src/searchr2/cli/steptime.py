@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
     weights = weights_folder(
         config.runs[0].paths.model, "`snakemake --forcerun base instruct` rebuilds it"
     )
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     with (
         made(options.out, stage="step_time", config=config.model_dump(), inputs={}),
         TemporaryDirectory(dir=options.out.parent) as folder,
