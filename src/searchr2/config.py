@@ -374,7 +374,7 @@ class Deepspeed(Section):
     zero_stage: Literal[0, 1, 2, 3] | None = None
     """What ZeRO splits over the processes: 1 optimizer states, 2 gradients too, 3 weights too.
 
-    ``None`` here and below: as ``config`` has it; without one 0, and off.
+    ``None`` here and below: as ``config`` has it; without one 0, under bf16 1, and the others off.
     """
     bf16: bool | None = None
     """Weights and passes in bfloat16, the optimizer's own copy in fp32."""

@@ -73,10 +73,13 @@ def _resolve(settings: Deepspeed, of_stage: Said) -> JSON:
         if (found := _get(own, key)) not in (None, value)
     ]
     wrong += [f"{key}: {why}" for key, why in NEVER.items() if _get(own, key)]
-    merged = _over(_defaults(), own)
+    half = settings.bf16 or bool(_get(own, "bf16.enabled"))
+    merged = _over(_defaults(half), own)
     for key, (value, _) in said.items():
         _put(merged, key, value)
     stage = _get(merged, f"{ZERO}.stage")
+    if half and not stage:
+        wrong.append("bf16 needs ZeRO stage 1 or more, which sums gradients in fp32, and it is 0")
     for part, least in {"optimizer": 1, "param": 3}.items():
         if _get(merged, f"{ZERO}.offload_{part}.device") not in (None, "none") and stage < least:
             wrong.append(f"{ZERO}.offload_{part} needs stage {least} or more, and it is {stage}")
@@ -107,12 +110,16 @@ def _presets(settings: Deepspeed) -> dict[str, tuple[Any, str]]:
     return {key: (value, name) for key, (value, name) in chosen.items() if value is not None}
 
 
-def _defaults() -> JSON:
-    """Where neither says anything. torch's AdamW needs no compiler, wherever its states are."""
+def _defaults(half: bool) -> JSON:
+    """Where neither says anything; ``half``: in bf16.
+
+    torch's AdamW needs no compiler, wherever its states are.
+    """
     return {
         "optimizer": {"params": {"torch_adam": True}},
         "bf16": {"enabled": False},
-        ZERO: {"stage": 0},
+        "data_types": {"grad_accum_dtype": "fp32"},
+        ZERO: {"stage": int(half)},
         "zero_force_ds_cpu_optimizer": False,
         "zero_allow_untested_optimizer": True,
     }
