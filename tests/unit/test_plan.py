@@ -8,11 +8,11 @@ import pytest
 
 from searchr2.cli.main import main
 from searchr2.config import ConfigError, Deepspeed, Engine, Experiment, Grpo, Lora, Model, Rollout
-from searchr2.plan import footprint, pace, shown, storage
+from searchr2.plan import advice, footprint, pace, shown, storage
 from searchr2.plan.experiment import make_plan, trained
 from searchr2.plan.footprint import Training
 from searchr2.plan.machine import GIB, GPUS, Machine, _cards, named_gpu
-from searchr2.plan.settings import laid_over, read_config
+from searchr2.plan.settings import laid_over, only_tables, read_config
 from searchr2.plan.shape import KNOWN, Shape, read_shape, shape_of
 
 ROOT = Path(__file__).parents[2]
@@ -245,12 +245,31 @@ def test_the_papers_32b_fits_four_nodes_and_not_one():
     assert "weights gathered whole 61.0" in alone
 
 
-def test_what_would_help_is_computed():
-    plan = make_plan(paper(), replace(CLUSTER, gpu=GPUS["l40s-48"]))
-    [line, *_] = (line for line in shown.problems(plan) if "search-r2" in line)
-    assert "it would fit with" in line
-    wanted = "deepspeed.offload_optimizer: true"
-    assert wanted in line
+def test_one_gpu_of_24_gb_holds_adapters_and_one_of_80_all_weights():
+    settings = only_tables(paper("single_gpu"), ["table1"])
+    alone = replace(CLUSTER, gpus=1, gpu=GPUS["rtx4090-24"], ram=64 * GIB, disk=1e12)
+    assert list(shown.problems(make_plan(settings, alone))) == []
+    model = settings.model.model_copy(update={"path": "Qwen/Qwen2.5-1.5B"})
+    whole = settings.model_copy(update={"model": model, "lora": Lora()})
+    large = replace(alone, gpu=GPUS["a100-80"])
+    assert list(shown.problems(make_plan(whole, large))) == []
+
+
+def test_what_would_help_is_computed_and_fits():
+    memory = GPUS["l40s-48"].memory
+    run = make_plan(paper(), CLUSTER).runs[-1].memory
+    said, changed = next(c for c in advice.changes(run) if advice.total(c[1]) <= memory)
+    assert f"it would fit with {said}: " in advice.advice(run, memory)
+    assert "deepspeed.offload_optimizer: true" in said
+    assert changed.deepspeed.offload_optimizer
+    assert [
+        c for c in advice.changes(run) if c[1].deepspeed.offload_parameters and c[1].stage < 3
+    ] == []
+
+
+def test_where_nothing_helps_it_says_so():
+    run = make_plan(paper(), CLUSTER).runs[-1].memory
+    assert "take more or larger GPUs" in advice.advice(run, 4 * GIB)
 
 
 def test_disk_and_ram_that_are_short_are_refused_with_numbers(monkeypatch, capsys):

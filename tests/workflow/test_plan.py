@@ -179,7 +179,7 @@ def test_an_instruct_model_alone_takes_the_place_of_the_instruction_stage(finish
     "path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem
 )
 def test_every_shipped_config_has_a_plan(project, path):
-    for name in re.findall(r"\b(?:my_data|data)/\S+\.jsonl", path.read_text()):
+    for name in re.findall(r"\b(?:my_data|data)/[\w./-]+(?:\.jsonl|/part_\w+)", path.read_text()):
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).touch()
     status, output = project.snakemake("-n", "--configfile", f"configs/{path.name}")

@@ -3,6 +3,7 @@
 rule train:
     input:
         lambda wildcards: made(config, config["runs"][wildcards.run]["start"], wildcards.seed),
+        lambda wildcards: of_run(config, wildcards.run)["deepspeed"]["config"] or [],
         "<results>/index/task/manifest.json",
         rules.data.output.train,
         rules.data.output.validation,
@@ -17,12 +18,13 @@ rule train:
     priority: 2
     conda:
         "../../envs/searchr2.yaml"
-    threads: 1
+    threads: lambda wildcards: processes(config, wildcards.run)
     resources:
         mem_mb=4000,
         runtime=1440,
-        gpu=1,
+        gpu=lambda wildcards: processes(config, wildcards.run),
+        mpi="",  # what a profile puts in front, to start one task on each of several nodes
     params:
         out=subpath(output.manifest, parent=True),
     shell:
-        "searchr2 train --config {input.config} --out {params.out} &> {log}"
+        "{resources.mpi} searchr2 train --config {input.config} --out {params.out} &> {log}"

@@ -123,6 +123,7 @@ def plan_run(
         tokens.written / tokens.all,
         machine.processes,
         machine.nodes,
+        validated(run) if of.kind == "grpo" else 0,
         of.kind == "grpo",
     )
     step, steps = pace.step(run.grpo, tokens, revisions, run.refiner.joint), run.grpo.steps
@@ -136,6 +137,11 @@ def plan_run(
         pace.rollout_seconds(memory, step.written, step.read, machine, sure),
         pace.update_seconds(memory, step.trained_on, machine, sure),
     )
+
+
+def validated(run: Experiment) -> int:
+    """Validation questions."""
+    return run.data.validation if run.data.train else run.world.validation_questions
 
 
 def _supervised(

@@ -44,6 +44,8 @@ class Training:
     """Of a micro-batch's tokens, those that carry loss."""
     processes: int
     nodes: int = 1
+    validated: int = 0
+    """Questions of a validation, which are answered side by side as rollouts are."""
     compared: bool = True
     """Whether a reference policy is held (GRPO) or nothing is compared with (supervised)."""
 
@@ -135,8 +137,8 @@ def rolling_out(run: Training) -> Bytes:
     gathered = run.shape.parameters * run.width if run.stage == 3 else 0
     taken: Bytes = {"weights gathered whole": gathered}
     if run.engine.kind == "local":
-        group = run.grpo.prompts_per_step * run.grpo.group_size
-        rows = min(ROWS, -(-group // run.processes))
+        most = max(run.grpo.prompts_per_step * run.grpo.group_size, run.validated)
+        rows = min(ROWS, -(-most // run.processes))
         taken["keys and values"] = rows * run.longest * cache(run) + PREFIXES
     return taken
 

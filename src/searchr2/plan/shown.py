@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 from searchr2.files import UserError
 from searchr2.markdown import grid
 from searchr2.plan import footprint
+from searchr2.plan.advice import advice
 from searchr2.plan.experiment import Plan, RunPlan
-from searchr2.plan.footprint import Bytes, Training
+from searchr2.plan.footprint import Bytes
 from searchr2.plan.machine import GIB
-
-HELP: list[tuple[str, dict[str, Any]]] = [
-    ("deepspeed.bf16: true", {"bf16": True}),
-    ("deepspeed.activation_checkpointing: true", {"activation_checkpointing": True}),
-    ("deepspeed.zero_stage: 2", {"zero_stage": 2}),
-    ("deepspeed.offload_optimizer: true", {"offload_optimizer": True}),
-    ("deepspeed.zero_stage: 3", {"zero_stage": 3}),
-    ("deepspeed.offload_parameters: true", {"offload_parameters": True}),
-]
-"""Settings that save memory, in the order in which they cost little to much time."""
 
 
 class PlanError(UserError):
@@ -62,42 +51,6 @@ def problems(plan: Plan) -> Iterator[str]:
 def _said(parts: Bytes, unit: float) -> str:
     largest = sorted(parts.items(), key=lambda part: -part[1])
     return ", ".join(f"{name} {size / unit:,.1f}" for name, size in largest if size / unit >= 0.05)
-
-
-def advice(run: Training, memory: float) -> str:
-    """The settings, one added to the other, with which ``run`` would fit into ``memory``."""
-    changes: list[str] = []
-    for said, setting in HELP:
-        changed = replace(run, deepspeed=run.deepspeed.model_copy(update=setting))
-        if changed.deepspeed == run.deepspeed:
-            continue
-        if "zero_stage" in setting and run.stage >= setting["zero_stage"]:
-            continue
-        if _total(changed) >= _total(run) and said != HELP[2][0]:
-            continue
-        run, changes = changed, [*(c for c in changes if c.split(":")[0] not in said), said]
-        if _total(run) <= memory:
-            return f"it would fit with {', '.join(changes)}: {_total(run) / GIB:,.1f} GiB"
-    smaller = run.grpo.micro_batch_tokens
-    while smaller > max(128, run.longest):
-        smaller = max(128, run.longest, smaller // 2)
-        run = replace(run, grpo=run.grpo.model_copy(update={"micro_batch_tokens": smaller}))
-        if _total(run) <= memory:
-            said = ", ".join([*changes, f"grpo.micro_batch_tokens: {smaller}"])
-            return f"it would fit with {said}: {_total(run) / GIB:,.1f} GiB"
-    if run.lora.rank is None:
-        adapted = replace(run, lora=run.lora.model_copy(update={"rank": 16}))
-        if _total(adapted) <= memory:
-            return f"it would fit with lora.rank: 16 besides: {_total(adapted) / GIB:,.1f} GiB"
-    return (
-        f"even with {', '.join(changes) or 'every setting that saves memory'} it takes"
-        f" {_total(run) / GIB:,.1f} GiB: use more or larger GPUs, lower limits of rollout.*, or a"
-        " smaller model"
-    )
-
-
-def _total(run: Training) -> float:
-    return sum(footprint.peak(run)[1].values())
 
 
 def page(plan: Plan) -> str:
