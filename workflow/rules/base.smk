@@ -26,6 +26,7 @@ rule base:
         start=rules.tokenizer.output[0],
         index=rules.index_world.output[0],
         demonstrations=rules.world.output.demonstrations,
+        deepspeed=config["deepspeed"]["config"] or [],
     output:
         manifest="<results>/base/manifest.json",
         metrics="<results>/base/metrics.jsonl",
@@ -36,11 +37,11 @@ rule base:
     priority: 2
     conda:
         "../../envs/searchr2.yaml"
-    threads: 1
+    threads: processes(config)
     resources:
         mem_mb=3000,
         runtime=120,
-        gpu=1,
+        gpu=processes(config),
     params:
         start=subpath(input.start, parent=True),
         index=subpath(input.index, parent=True),
@@ -57,6 +58,7 @@ use rule base as instruct with:
         start=rules.base.output.manifest,
         index=rules.index_world.output[0],
         demonstrations=rules.world.output.demonstrations,
+        deepspeed=config["deepspeed"]["config"] or [],
     output:
         manifest="<results>/instruct/manifest.json",
         metrics="<results>/instruct/metrics.jsonl",

@@ -148,6 +148,11 @@ def measured(config):
     }
 
 
+def processes(config, run="base"):
+    """How many processes train ``run``, one a GPU."""
+    return of_run(config, run)["deepspeed"]["processes"]
+
+
 def label(config, run):
     """How tables name ``run``: as its first row."""
     named = (row["label"] for row in config["rows"].values() if row["checkpoint"] == run)
