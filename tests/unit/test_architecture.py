@@ -27,9 +27,11 @@ HEAVY = {
     "pandas",
     "matplotlib",
 }
-OWNERS = {"deepspeed": "training/policy", "mlflow": "tracking/", "bm25s": "retrieval/"} | dict.fromkeys(
-    ("faiss", "starlette", "prometheus_client"), "retrieval/"
-) | {"huggingface_hub": "hub/", "httpx2": "hub/", "pyarrow": "formats"}
+OWNERS = (
+    {"deepspeed": "training/policy", "mlflow": "tracking/", "bm25s": "retrieval/"}
+    | dict.fromkeys(("faiss", "starlette", "prometheus_client"), "retrieval/")
+    | {"huggingface_hub": "hub/", "httpx2": "hub/", "pyarrow": "formats"}
+)
 """Which part alone may import a library."""
 LISTS = {"config"}
 """Modules that are lists, of settings here, and may be long."""

@@ -165,8 +165,6 @@ def test_holm_of_ten_p_values_by_hand():
     adjusted = [0.001, 0.0036, 0.0152, 0.0665, 0.1206, 0.139, 0.139, 0.139, 0.139, 0.324]
     found = holm({str(i): value for i, value in enumerate(p)})
     assert list(found.values()) == pytest.approx(adjusted)
-        adjusted
-    )
 
 
 def test_holm_never_exceeds_one_and_leaves_a_single_test_alone():
