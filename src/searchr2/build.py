@@ -48,14 +48,21 @@ def weights_folder(checkpoint: str, rebuilt_by: str) -> str:
 
 
 def load_model(weights: str) -> Any:
-    """A causal language model in fp32 on CPU, in its own precision on a GPU."""
+    """A causal language model in fp32 on CPU, in its own precision on a GPU.
+
+    Code that comes with a model is never run. Raises ``ArtifactError`` where none can be read.
+    """
     import torch
     from transformers import AutoModelForCausalLM
 
     gpu = torch.cuda.is_available()
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        weights, dtype="auto" if gpu else torch.float32
-    )
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            weights, dtype="auto" if gpu else torch.float32, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArtifactError(f"{weights}: no language model can be read here: {reason}") from None
     return model.to("cuda") if gpu else model
 
 

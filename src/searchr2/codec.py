@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from searchr2 import ports
 from searchr2.files import ArtifactError
+from searchr2.tags import THINK
 
 _MARK = "\u241fuser turn\u241f"
 
@@ -40,7 +41,7 @@ class Codec(ports.Codec):
         if isinstance(source, Path) and not source.is_dir():
             raise ArtifactError(f"{source}: no such folder")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(source))
+            tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).partition("\n")[0]
             raise ArtifactError(f"{source}: no tokenizer can be read here: {reason}") from None
@@ -70,12 +71,26 @@ class Codec(ports.Codec):
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._full.decode(list(ids), skip_special_tokens=False))
 
-    def chat(self) -> tuple[str, str]:
+    def opening(self) -> str:
+        ids, bare = tuple(self.tokenizer("a").input_ids), self.text("a")
+        starts = (at for at in range(len(ids)) if ids[at : at + len(bare)] == bare)
+        return self.decode(ids[: next(starts, 0)])
+
+    def chat(self, thinking: bool = True) -> tuple[str, str]:
         if self.tokenizer.chat_template is None:
             raise ArtifactError(f"{self.tokenizer.name_or_path}: no chat template here")
         turn = [{"role": "user", "content": _MARK}]
-        shown = self.tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        before, after = str(shown).split(_MARK)
+        shown = self.tokenizer.apply_chat_template(
+            turn,
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=thinking,  # Qwen3's; templates that know no such switch pass it over
+        )
+        before, mark, after = str(shown).partition(_MARK)
+        if not mark:
+            raise ArtifactError(f"{self.tokenizer.name_or_path}: its chat template shows no user")
+        if not thinking and after.rstrip().endswith(THINK[0]):  # thoughts that are always begun
+            after = f"{after.rstrip()}\n\n{THINK[1]}\n\n"
         return before, after
 
 

@@ -82,8 +82,14 @@ class Codec(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens shown, nothing cleaned up."""
 
-    def chat(self) -> tuple[str, str]:
-        """What the chat template puts before and after the text of a user turn, up to the reply."""
+    def opening(self) -> str:
+        """What the tokenizer puts before any text that is no chat, as ``<s>``; mostly nothing."""
+
+    def chat(self, thinking: bool = True) -> tuple[str, str]:
+        """What the chat template puts before and after the text of a user turn, up to the reply.
+
+        A model that has thoughts of its own is told not to have any where ``thinking`` is off.
+        """
 
 
 class Engine(Protocol):

@@ -44,25 +44,27 @@ class PromptBook:
     templates: Mapping[str, str]
     codec: Codec
     chat: tuple[str, str] = ("", "")
-    """What the chat template puts before and after a user turn; empty for base models."""
+    """What stands before and after a prompt: of the chat template, nothing for base models."""
+    terse: tuple[str, str] = ("", "")
+    """The same where the reply is to come without thoughts: a verdict above all is one integer."""
 
     def actor(self, question: str) -> Span:
         """The Actor's prompt: states the format and nothing about content (section 3.1)."""
-        return self._prompt("actor", {"question": question})
+        return self._prompt("actor", {"question": question}, self.chat)
 
     def direct(self, question: str) -> Span:
-        return self._prompt("direct", {"question": question})
+        return self._prompt("direct", {"question": question}, self.terse)
 
     def cot(self, question: str) -> Span:
-        return self._prompt("cot", {"question": question})
+        return self._prompt("cot", {"question": question}, self.chat)
 
     def rag(self, question: str, documents: Collection, max_document_tokens: int) -> Span:
         shown = self.documents(documents, max_document_tokens)
-        return self._prompt("rag", {"question": question, "documents": shown})
+        return self._prompt("rag", {"question": question, "documents": shown}, self.terse)
 
     def ircot(self, question: str, documents: Collection, max_document_tokens: int) -> Span:
         shown = self.documents(documents, max_document_tokens)
-        return self._prompt("ircot", {"question": question, "documents": shown})
+        return self._prompt("ircot", {"question": question, "documents": shown}, self.chat)
 
     def note(
         self, reasoning: str, query: str, documents: Collection, max_document_tokens: int
@@ -70,7 +72,7 @@ class PromptBook:
         """Search-o1's reason-in-documents: what do the passages say to the query?"""
         shown = self.documents(documents, max_document_tokens)
         values: dict[str, Value] = {"reasoning": reasoning, "query": query, "documents": shown}
-        return self._prompt("note", values)
+        return self._prompt("note", values, self.terse)
 
     def refiner(self, question: str, trajectory: Trajectory) -> Span:
         """The Meta-Refiner's prompt (Appendix L): question, numbered steps with their outputs."""
@@ -79,7 +81,8 @@ class PromptBook:
             values: dict[str, Value] = {"number": str(number), "action": step.action.ids}
             values["observation"] = step.observation.ids if step.observation else ()
             steps.extend(self.render("refiner_step", values))
-        return self._prompt("refiner", {"question": question, "steps": tuple(steps)})
+        values = {"question": question, "steps": tuple(steps)}
+        return self._prompt("refiner", values, self.terse)
 
     def observation(self, documents: Collection, max_document_tokens: int) -> Span:
         """What the environment answers to a search: the passages between information tags."""
@@ -113,8 +116,8 @@ class PromptBook:
             ids.extend(encode(value) if isinstance(value, str) else value)
         return tuple(ids)
 
-    def _prompt(self, name: str, values: Mapping[str, Value]) -> Span:
-        before, after = (self.codec.template(part) for part in self.chat)
+    def _prompt(self, name: str, values: Mapping[str, Value], around: tuple[str, str]) -> Span:
+        before, after = (self.codec.template(part) for part in around)
         return Span(Author.PROMPT, (*before, *self.render(name, values), *after))
 
 
@@ -132,7 +135,10 @@ def fill(template: str, values: Mapping[str, str | V]) -> Iterator[tuple[str | V
 def load_prompts(settings: Prompts, codec: Codec) -> PromptBook:
     """The prompt book of a config section; ``ConfigError`` names a file or placeholder amiss."""
     templates = read_templates(settings.templates, TEMPLATES, "prompts.templates")
-    return PromptBook(templates, codec, codec.chat() if settings.chat else ("", ""))
+    if not settings.chat:
+        plain = (codec.opening(), "")
+        return PromptBook(templates, codec, plain, plain)
+    return PromptBook(templates, codec, codec.chat(), codec.chat(thinking=False))
 
 
 def read_templates(name: str, wanted: Mapping[str, set[str]], key: str) -> dict[str, str]:

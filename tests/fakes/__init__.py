@@ -32,7 +32,10 @@ class ByteCodec:
         raw = b"".join(bytes([i]) if i < 256 else SPECIALS[i - 256].encode() for i in ids)
         return raw.decode("utf-8", errors="replace")
 
-    def chat(self) -> tuple[str, str]:
+    def opening(self) -> str:
+        return ""
+
+    def chat(self, thinking: bool = True) -> tuple[str, str]:
         return "", ""
 
 
@@ -69,7 +72,10 @@ class PieceCodec:
         raw = b"".join(bytes([i]) if i < 256 else self.names[i - 256].encode() for i in ids)
         return raw.decode("utf-8", errors="replace")
 
-    def chat(self) -> tuple[str, str]:
+    def opening(self) -> str:
+        return ""
+
+    def chat(self, thinking: bool = True) -> tuple[str, str]:
         return "", ""
 
 

@@ -132,7 +132,7 @@ def test_an_unknown_placeholder_is_named_with_the_known_ones(tmp_path):
 
 def test_the_chat_template_is_used_where_the_config_asks_for_it():
     class Chatting(PieceCodec):
-        def chat(self):
+        def chat(self, thinking=True):
             return "[user]", "[reply]"
 
     codec = Chatting([])

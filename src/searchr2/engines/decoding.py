@@ -55,6 +55,9 @@ class Rows:
         own_NS = causal_NS.triu(before)
         # a padding column sees itself, so that no softmax runs over nothing
         mask = (causal_NS & self.real_BS[:, None, :]) | own_NS
+        if getattr(model.config, "_attn_implementation", None) == "eager":  # which adds its mask
+            hidden = torch.finfo(model.dtype).min
+            mask = torch.zeros_like(mask, dtype=model.dtype).masked_fill(~mask, hidden)
         output = model(
             input_ids=ids_BN,
             attention_mask=mask[:, None],

@@ -9,7 +9,11 @@ import torch
 
 from searchr2.engines.cache import Entry, PrefixCache, growing_cache
 from searchr2.engines.decoding import Decoding, Rows
+from searchr2.files import ArtifactError
 from searchr2.ports import Codec, Completion, Generate, Score
+
+ATTENTION = {"full_attention", "sliding_attention"}
+"""Kinds of layers, as transformers names them, whose past is one pair of states a token."""
 
 
 class LocalEngine:
@@ -24,8 +28,18 @@ class LocalEngine:
     ) -> None:
         self.model, self.codec, self.max_rows = model, codec, max_rows
         self.prefixes = PrefixCache(cache_bytes)
-        self.device = next(model.parameters()).device
+        config: Any = model.config
+        if foreign := set(getattr(config, "layer_types", None) or ()) - ATTENTION:
+            raise ArtifactError(
+                f"{config.model_type}: layers of kind {min(foreign)} keep a state that cannot be cut"
+                " back to a prefix; only attention can, or a server (engine.kind)"
+            )
         self._enders: dict[tuple[str, ...], frozenset[int]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are now: under ZeRO-3 they come and go."""
+        return next(self.model.parameters()).device
 
     def refresh(self) -> None:
         """The weights have changed: every cached prefix is stale."""
