@@ -24,7 +24,7 @@ from searchr2.tags import STOPS  # noqa: E402
 from searchr2.training.export import export  # noqa: E402
 
 CODEC = ByteCodec()
-DIALECTS = {"vllm": Vllm, "sglang": Sglang}
+DIALECTS: dict[str, type[Vllm] | type[Sglang]] = {"vllm": Vllm, "sglang": Sglang}
 CACHES = {"vllm": "/reset_prefix_cache", "sglang": "/flush_cache"}
 LOADS = {"vllm": "/collective_rpc", "sglang": "/update_weights_from_disk"}
 PROMPTS = [tuple(range(40)), (5,) * 3, (7, 8, 9, 10, 11) * 6]

@@ -98,7 +98,8 @@ class VllmServer(Server):
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
         self.requests.append(body)
-        ids, choice = body["prompt"], {"index": 0, "prompt_logprobs": None, "stop_reason": None}
+        ids = body["prompt"]
+        choice: dict[str, Any] = {"index": 0, "prompt_logprobs": None, "stop_reason": None}
         if (most := body.get("prompt_logprobs")) is not None:
             found = zip(ids[1:], self.prompt_logprobs(ids), strict=True)
             at = [{str(i): {"logprob": p, "rank": 1, "decoded_token": "?"}} for i, p in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, repeat
 
@@ -153,6 +154,8 @@ def test_the_learning_rate_warms_up_and_stays():
 
 class Versions(LocalEngine):
     """Names the weights of each completion as it is told."""
+
+    names: Iterator[str]
 
     def generate(self, requests):
         return [replace(c, version=next(self.names)) for c in super().generate(requests)]

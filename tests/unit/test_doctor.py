@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import searchr2.doctor.checks as checks
+import searchr2.doctor.named as named
 from searchr2.cli.main import main
 from searchr2.config import Experiment
-from searchr2.doctor import checks, named
 from searchr2.doctor.finding import Finding
 from searchr2.plan.machine import GIB
 

@@ -4,6 +4,7 @@ import base64
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -89,7 +90,7 @@ def results(tmp_path):
         "table1,order,RAG < R1,Qwen2.5-7B,,average,,1.0,0.8,1.0,,agrees,4 methods\n"
         "table1,sign,RAG to R1,Qwen2.5-7B,,average,4.6,30.0,26.0,34.0,700,same,\n"
     )
-    settings = {"name": "train/r2", "stage": "train", "tags": {}, "config": {}}
+    settings: dict[str, Any] = {"name": "train/r2", "stage": "train", "tags": {}, "config": {}}
     with Record.open(tmp_path / "train/r2/seed1", **settings) as record:
         for step in range(1, 9):
             wrong = 0.9 if step > 6 else 0.1

@@ -35,7 +35,7 @@ def test_em_is_drawn_at_the_revisions_allowed_and_counts_over_steps(ledgers):
     figure = draw(pd.DataFrame([line, {**line, "average": 52.0}]), generated(ledgers))
     left, right = figure.axes
     drawn = left.lines[0]
-    assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([1, 2], [50.0, 52.0])
+    assert drawn.get_xydata().tolist() == [[1, 50], [2, 52]]  # type: ignore[union-attr]
     assert [str(line.get_label()) for line in right.lines] == [
         "1 allowed, mean 7.00",
         "2 allowed, mean 9.50",

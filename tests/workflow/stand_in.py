@@ -3,6 +3,7 @@
 import itertools
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 SETS = ["nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle"]
@@ -30,7 +31,7 @@ def main() -> None:
     out = Path(given["--out"])
     figures = [out.with_suffix(".png"), out.with_suffix(".pdf")]
     drawn = [f"{given.get('--figure')}.{kind}" for kind in ("png", "pdf")]
-    several: dict[str, list[Path | str]] = {
+    several: dict[str, Sequence[Path | str]] = {
         "table": [
             out,
             out.with_suffix(".md"),
