@@ -6,7 +6,8 @@ import sys
 SETS = ["nq", "triviaqa", "popqa", "hotpotqa", "2wikimultihopqa", "musique", "bamboogle"]
 AVERAGE = ["average", "average_ci_low", "average_ci_high"]
 COLUMNS = ["method", "backbone", *SETS, *AVERAGE]
-METHODS = ["Direct Inference", "RAG", "Search-R1", "Search-R2"]
+METHODS = ["Direct Inference", "CoT", "IRCoT", "Search-o1", "RAG", "SFT", "R1-base", "R1-instruct"]
+METHODS += ["Rejection Sampling", "Search-R1", "Search-R2"]
 
 with open(sys.argv[1], encoding="utf-8", newline="") as file:
     header, *lines = csv.reader(file)
@@ -20,6 +21,8 @@ for method, row in rows.items():
     assert abs(sum(figures[:7]) / 7 - figures[7]) < 0.1, f"{method}: the average is not the mean"
     assert figures[8] <= figures[7] <= figures[9], f"{method}: the average is outside its interval"
 
-direct, rag, trained = (float(rows[method]["average"]) for method in METHODS[:3])
+direct, rag, trained = (
+    float(rows[method]["average"]) for method in ("Direct Inference", "RAG", "Search-R1")
+)
 assert direct < rag < trained, f"averages: Direct {direct}, RAG {rag}, Search-R1 {trained}"
 print(f"Table 1 has its shape, and {direct} < {rag} < {trained}.")
