@@ -124,6 +124,60 @@ def test_the_clipped_surrogate_of_one_token_by_hand(logp, old, advantage, policy
     assert float(terms.sampler_gap) == pytest.approx(abs(logp - old), rel=1e-5)
 
 
+CAPPED = SETTINGS.model_copy(update={"importance_cap": 2.0})
+
+
+def corrected(logp, old, own, advantage):
+    """The terms of one token with truncated importance sampling."""
+    logp, old, own = (torch.tensor([[value]]) for value in (logp, old, own))
+    mask = torch.tensor([[True]])
+    return surrogate(logp, old, logp, torch.tensor([advantage]), mask, CAPPED, own)
+
+
+@pytest.mark.parametrize(
+    ("logp", "old", "own", "advantage", "policy", "capped"),
+    [
+        (-1.0, -1.0, -1.0, 2.0, -2.0, 0),  # sampler and trainer agree
+        (-1.0, -1.5, -1.0, 2.0, -2.0 * math.exp(0.5), 0),  # weight 1.649
+        (-1.0, -3.0, -1.0, 2.0, -4.0, 1),  # weight 7.389 is cut off at 2
+        (-1.0, -0.5, -1.0, -2.0, 2.0 * math.exp(-0.5), 0),  # a small one is not
+        (-1.0, -1.3, -1.3, 1.0, -1.2, 0),  # the ratio is to the trainer's own, and clipped
+    ],
+)
+def test_truncated_importance_sampling_of_one_token_by_hand(
+    logp, old, own, advantage, policy, capped
+):
+    terms = corrected(logp, old, own, advantage)
+    assert float(terms.loss) == pytest.approx(policy, rel=1e-6)
+    assert float(terms.capped) == capped
+    assert float(terms.sampler_gap) == pytest.approx(abs(own - old), abs=1e-6)
+
+
+def test_without_it_nothing_is_weighed_and_nothing_capped():
+    assert one(-1.0, -3.0, -1.0, 2.0).capped is None
+    assert float(one(-1.0, -3.0, -1.0, 2.0).loss) == pytest.approx(-2.4)
+
+
+def test_importance_weights_carry_no_gradient():
+    logp = torch.tensor([[-1.0]], requires_grad=True)
+    old, mask = torch.tensor([[-1.5]]), torch.tensor([[True]])
+    terms = surrogate(logp, old, logp.detach(), torch.tensor([2.0]), mask, CAPPED)
+    terms.loss.backward()  # -A * w * ratio, whose derivative at ratio 1 is the same
+    assert logp.grad is not None
+    assert float(logp.grad) == pytest.approx(-2.0 * math.exp(0.5), rel=1e-5)
+
+
+def test_what_separates_sampler_and_trainer_is_measured_three_ways():
+    logp = torch.tensor([[-1.0, -2.0, -9.0]])
+    old = torch.tensor([[-1.1, -1.5, -1.0]])
+    mask = torch.tensor([[True, True, False]])
+    terms = surrogate(logp, old, logp, torch.tensor([1.0]), mask, SETTINGS)
+    assert float(terms.sampler_gap) == pytest.approx(0.6)
+    assert float(terms.sampler_gap_max) == pytest.approx(0.5)
+    k = (math.exp(0.1) - 1 - 0.1) + (math.exp(-0.5) - 1 + 0.5)  # KL(sampler || trainer)
+    assert float(terms.sampler_kl) == pytest.approx(k, rel=1e-4)
+
+
 def test_the_kl_penalty_of_one_token_by_hand():
     terms = one(-1.0, -1.0, -1.5, 0.0)
     k = math.exp(-0.5) - 1 + 0.5  # 0.1065

@@ -31,8 +31,8 @@ class LocalEngine:
         config: Any = model.config
         if foreign := set(getattr(config, "layer_types", None) or ()) - ATTENTION:
             raise ArtifactError(
-                f"{config.model_type}: layers of kind {min(foreign)} keep a state that cannot be cut"
-                " back to a prefix; only attention can, or a server (engine.kind)"
+                f"{config.model_type}: layers of kind {min(foreign)} keep a state that cannot be"
+                " cut back to a prefix; sample by servers (engine.kind)"
             )
         self._enders: dict[tuple[str, ...], frozenset[int]] = {}
 
