@@ -109,7 +109,7 @@ class Job:
         """Write a model to ``folder``; ``write`` is as in ``training.export``."""
         from searchr2.training.export import export
 
-        export(write, Path(self.weights), folder, {**self.about, **about}, self.peers)
+        export(write, self.weights, folder, {**self.about, **about}, self.peers)
 
 
 def optimise(job: Job) -> None:

@@ -18,7 +18,7 @@ TOKENIZER_FILES = ("tokenizer", "special_tokens", "vocab", "merges", "chat_templ
 
 def export(
     write: Callable[[Path], Any],
-    tokenizer: Path,
+    tokenizer: str | Path,
     folder: Path,
     about: dict[str, Any],
     peers: Peers = ALONE,
@@ -26,8 +26,8 @@ def export(
     """Write ``folder/model``, for vLLM, SGLang and transformers, and ``folder/manifest.json``.
 
     ``write`` saves the weights into a folder: a model's ``save_pretrained``, or a policy's
-    ``export``, which all processes call. ``tokenizer`` is the folder the tokenizer's files are
-    copied from.
+    ``export``, which all processes call. ``tokenizer`` is the folder or hub id that the
+    tokenizer's files are copied from.
     """
     aside, target = folder / f"{WEIGHTS}.tmp", folder / WEIGHTS
     if peers.first:
@@ -35,10 +35,20 @@ def export(
             shutil.rmtree(stale, ignore_errors=True)
     write(aside)
     if peers.first:
-        for file in tokenizer.iterdir():
+        for file in _here(tokenizer).iterdir():
             if file.name.startswith(TOKENIZER_FILES):
                 shutil.copy2(file, aside / file.name)
         sync_tree(aside)
         aside.rename(target)
         write_manifest(folder, about, below=WEIGHTS)
     peers.meet()
+
+
+def _here(tokenizer: str | Path) -> Path:
+    """The folder itself, or that of the hub's cache, where it was read from."""
+    if Path(tokenizer).is_dir():
+        return Path(tokenizer)
+    from huggingface_hub import snapshot_download
+
+    wanted = [f"{name}*" for name in TOKENIZER_FILES]
+    return Path(snapshot_download(str(tokenizer), allow_patterns=wanted))
