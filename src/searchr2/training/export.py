@@ -48,7 +48,6 @@ def _here(tokenizer: str | Path) -> Path:
     """The folder itself, or that of the hub's cache, where it was read from."""
     if Path(tokenizer).is_dir():
         return Path(tokenizer)
-    from huggingface_hub import snapshot_download
+    from searchr2.hub.cached import cached
 
-    wanted = [f"{name}*" for name in TOKENIZER_FILES]
-    return Path(snapshot_download(str(tokenizer), allow_patterns=wanted))
+    return cached(str(tokenizer), TOKENIZER_FILES)
