@@ -24,6 +24,6 @@ rule step_time:
     resources:
         mem_mb=6000,
         runtime=480,
-        gpu=1,
+        gpu=lambda wildcards: processes(config, config["step_time"]["runs"][0]),
     shell:
         "env OMP_NUM_THREADS=1 searchr2 steptime --config {input.config} --out {output} &> {log}"
