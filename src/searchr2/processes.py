@@ -38,4 +38,5 @@ def become(processes: int) -> None:
     several = ["--standalone", "--nproc-per-node", str(processes)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *several]
     sys.stderr.flush()
-    os.execv(sys.executable, [*torchrun, "-m", "searchr2.cli.main", *sys.argv[1:]])
+    command = ["-m", "--", "searchr2.cli.main", *sys.argv[1:]]  # after -- no option is torchrun's
+    os.execv(sys.executable, [*torchrun, *command])

@@ -52,7 +52,7 @@ def test_several_processes_are_started_by_torchrun_with_the_same_command(started
     processes.become(3)
     [command] = started
     assert command[command.index("--nproc-per-node") + 1] == "3"
-    assert command[-4:] == ["searchr2.cli.main", "train", "--out", "x"]
+    assert command[-5:] == ["--", "searchr2.cli.main", "train", "--out", "x"]
     assert os.environ.pop("SEARCHR2_PARENT") == str(os.getpid())
 
 
