@@ -21,6 +21,10 @@ Told = int | str | Callable[[dict[str, Any]], object]
 """A status; ``html``, ``half`` (of a JSON), ``hang`` (until closed), ``drop``; or a change."""
 
 
+LOADING = threading.Lock()
+"""transformers patches its classes while it loads; two threads at it leave them patched."""
+
+
 class Server:
     """What both kinds share: an engine, the version it goes by, a record of what was asked."""
 
@@ -33,6 +37,11 @@ class Server:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.lock, self.closing = threading.Lock(), threading.Event()
+
+    def loaded(self, folder: str) -> Engine:
+        """The engine over the weights in ``folder``."""
+        with LOADING:
+            return self.load(folder)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, bytes] | None:
         with self.lock:
@@ -85,7 +94,7 @@ class VllmServer(Server):
             return {"status": "paused" if self.paused else "resumed"}
         if path == "/collective_rpc":
             assert (self.paused, body["method"]) == (True, "reload_weights")
-            self.engine = self.load(body["kwargs"]["weights_path"])
+            self.engine = self.loaded(body["kwargs"]["weights_path"])
             return {"results": [None]}
         if path == "/update_weight_version":
             self.version = body["new_version"]
@@ -134,7 +143,7 @@ class SglangServer(Server):
             return {"model_path": "m", "is_generation": True, "weight_version": self.version}
         if path == "/update_weights_from_disk":
             assert body["flush_cache"]
-            self.engine, self.version = self.load(body["model_path"]), body["weight_version"]
+            self.engine, self.version = self.loaded(body["model_path"]), body["weight_version"]
             return {"success": True, "message": "Succeeded to update.", "num_paused_requests": 0}
         if path == "/flush_cache":
             if self.engine:
