@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     settings = follow.read_settings(options.results)
     try:
         if options.follow:
-            os.nice(10)
+            os.nice(19)  # beside trainings on every core it must take next to nothing
             follow.follow(options.results, settings, options.parent or os.getppid())
         else:
             follow.sync_once(options.results, settings)
