@@ -147,8 +147,14 @@ def command(*arguments: Any) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """One thread: the bytes of a result hold for one number of threads."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    """One thread: the bytes of a result hold for one number of threads.
+
+    What a policy in this process has told DeepSpeed of it is not for others, who would take it for
+    a launcher's word.
+    """
+    told = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    own = {name: value for name, value in os.environ.items() if name not in told}
+    return own | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
 
 def finish(arguments: Sequence[str], status: int = 0) -> str:
