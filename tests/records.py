@@ -24,7 +24,12 @@ def open_training(results: Path, run: str, seed: int) -> Record:
         name=f"train/{run}/{BACKBONE}/seed{seed}",
         stage="train",
         tags={"method": run, "backbone": BACKBONE, "seed": seed},
-        config={"run": run, "seed": seed, "grpo": {"steps": 6, "learning_rate": 4e-4}},
+        config={
+            "run": run,
+            "seed": seed,
+            "method": "direct" if run == "r1" else "search",
+            "grpo": {"steps": 6, "learning_rate": 4e-4},
+        },
         inputs={"validation": results / "data/validation.jsonl"},
     )
 

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from records import open_training, train_record, training_metrics, write_results
+from records import (
+    evaluation_record,
+    open_training,
+    train_record,
+    training_metrics,
+    write_results,
+)
 
 from searchr2.config import SETS, Tracking
 from searchr2.files import read_json, read_jsonl, sha256, write_json
@@ -131,6 +137,16 @@ def test_every_kept_checkpoint_is_ranked_with_its_step(mirrored):
     run = by_name(store)["evaluate/search-r2/qwen2-mini/seed1/step0004"]
     assert run.data.tags["model"] == found[1].name
     assert found[1].source_run_id == by_name(store)["train/search-r2/qwen2-mini/seed1"].info.run_id
+
+
+def test_a_run_that_never_searches_has_one_model_a_checkpoint(empty):
+    results, settings = empty
+    train_record(results, "r1", 1)
+    evaluation_record(results, "r1", "direct", "train/r1/seed1", 9.0)
+    sync_once(results, settings)
+    store = Store(results, settings)
+    models = store.client.search_logged_models([store.experiment])
+    assert {model.name for model in models} == {"r1-seed1-step4", "r1-seed1-step6"}
 
 
 def test_a_snapshot_nobody_evaluated_has_its_validation(mirrored):

@@ -12,7 +12,7 @@ from searchr2.tracking.store import DataSet, Run, Store, Value
 
 WEIGHTS = "model"
 SEARCH = "search"
-"""The method whose evaluation is the checkpoint's own; others get a model beside it."""
+"""What a checkpoint is for where its run does not say."""
 RANKED = ("em", "f1", "title_recall")
 """Figures of an evaluation that a checkpoint is compared by; the run has them all."""
 VALIDATION = "validation"
@@ -39,9 +39,10 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """``search-r2-seed1-step24``, and ``base-step1600-rag`` for another method."""
+        """``search-r2-seed1-step24``, and ``base-step1600-rag`` for another method than its own."""
         place = self.place.removeprefix("train/").strip("/").replace("/", "-").replace(".", "_")
-        return f"{place}-step{self.step}" + ("" if self.method == SEARCH else f"-{self.method}")
+        other = "" if self.method == _own_method(self.made) else f"-{self.method}"
+        return f"{place}-step{self.step}{other}"
 
     def params(self, tags: Mapping[str, str]) -> dict[str, str]:
         """What the UI shows of it; ``tags`` are those of the run that made it."""
@@ -66,7 +67,7 @@ class Checkpoints:
         self._store.use(run, [_data_set(record, name) for name in questions], "training", None)
         lines, _ = record.lines(0)
         for step, folder in record.checkpoints():
-            checkpoint = _left_by(record, step, folder, SEARCH)
+            checkpoint = _left_by(record, step, folder, _own_method(record))
             model = self._model(checkpoint, record.about["tags"], run)
             validated = [
                 Value(name, value, line["time"], step, model, _data_set(record, VALIDATION))
@@ -135,6 +136,11 @@ def scores(evaluation: RecordFolder, step: int, model: str | None) -> list[Value
         for metric, value in figures.items()
         if value is not None
     ]
+
+
+def _own_method(made: RecordFolder | None) -> str:
+    """The method that a run trained; evaluations by others get a model beside the checkpoint's."""
+    return str(made.about["config"].get("method", SEARCH)) if made else SEARCH
 
 
 def _method(evaluation: RecordFolder) -> str:
