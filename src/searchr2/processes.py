@@ -6,6 +6,10 @@ import os
 import sys
 import time
 
+PARENT = "SEARCHR2_PARENT"
+"""Environment variable: the process whose end ends this one."""
+_STARTER = os.getppid()  # that process, or a wrapper; its end shows at once, even unreaped
+
 
 def alive(process: int) -> bool:
     try:
@@ -17,10 +21,15 @@ def alive(process: int) -> bool:
     return True
 
 
-def leave_with(parent: int) -> None:
-    """End this process once ``parent`` has died: a killed workflow must leave nobody writing."""
-    first = os.getppid()  # ``parent`` itself, or a wrapper; its end shows at once, even unreaped
-    while os.getppid() == first and alive(parent):
+def abandoned() -> bool:
+    """Whether the workflow or launcher that this process works for has died."""
+    parent = os.environ.get(PARENT)
+    return parent is not None and (os.getppid() != _STARTER or not alive(int(parent)))
+
+
+def leave_when_abandoned() -> None:
+    """End this process once that is so: a killed workflow must leave nobody writing."""
+    while not abandoned():
         time.sleep(0.5)
     os._exit(1)
 
@@ -33,7 +42,7 @@ def become(processes: int) -> None:
     """
     if processes == 1 or "WORLD_SIZE" in os.environ:
         return
-    os.environ.setdefault("SEARCHR2_PARENT", str(os.getpid()))  # they leave when it is killed
+    os.environ.setdefault(PARENT, str(os.getpid()))  # they leave when it is killed
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     several = ["--standalone", "--nproc-per-node", str(processes)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *several]

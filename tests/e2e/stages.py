@@ -167,7 +167,10 @@ def finish(arguments: Sequence[str], status: int = 0) -> str:
 
 
 def kill(arguments: Sequence[str], moment: Callable[[], object], delay: float = 0.0) -> None:
-    """Start a command and end it by SIGKILL, so many seconds after ``moment`` has come."""
+    """Start a command and end it by SIGKILL, so many seconds after ``moment`` has come.
+
+    Returns when whatever it had started has left as well.
+    """
     with subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + PATIENCE
         while not moment() and process.poll() is None:
@@ -175,6 +178,7 @@ def kill(arguments: Sequence[str], moment: Callable[[], object], delay: float = 
             time.sleep(0.0005)
         time.sleep(delay)
         process.kill()
+        process.communicate(timeout=PATIENCE)  # its end comes when nobody holds stderr any more
     assert process.returncode == -signal.SIGKILL, "it had ended before it could be killed"
 
 

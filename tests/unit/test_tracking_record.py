@@ -54,6 +54,19 @@ def test_a_run_that_stops_says_how(tmp_path, error, status):
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
+def test_an_error_after_the_launcher_died_is_a_run_that_was_killed(tmp_path, monkeypatch):
+    def lose_a_peer():
+        with record(tmp_path):
+            launcher = subprocess.Popen([sys.executable, "-c", ""])
+            launcher.wait()
+            monkeypatch.setenv("SEARCHR2_PARENT", str(launcher.pid))
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        lose_a_peer()
+    assert read_json(tmp_path / "run.json")["status"] == "killed"
+
+
 def test_none_is_left_out_and_non_finite_values_are_counted(tmp_path, caplog):
     with record(tmp_path) as run:
         run.log({"a": 1, "b": None, "c": math.nan, "d": math.inf}, step=1)

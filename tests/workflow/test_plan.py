@@ -245,10 +245,11 @@ def test_a_failed_stage_shows_its_log_and_what_to_do(project):
 
 
 def test_a_stage_leaves_when_its_workflow_is_killed():
-    stage = "import sys; from searchr2.processes import leave_with; leave_with(int(sys.argv[1]))"
+    stage = "from searchr2.processes import leave_when_abandoned; leave_when_abandoned()"
     workflow = (
         "import os, subprocess, sys\n"
-        f"stage = subprocess.Popen([sys.executable, '-c', {stage!r}, str(os.getpid())])\n"
+        "os.environ['SEARCHR2_PARENT'] = str(os.getpid())\n"
+        f"stage = subprocess.Popen([sys.executable, '-c', {stage!r}])\n"
         "print(stage.pid, flush=True); stage.wait()"
     )
     with subprocess.Popen([sys.executable, "-c", workflow], stdout=subprocess.PIPE) as parent:

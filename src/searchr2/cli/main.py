@@ -13,7 +13,7 @@ import sys
 import threading
 
 from searchr2.files import UserError
-from searchr2.processes import leave_with
+from searchr2.processes import PARENT, leave_when_abandoned
 
 COMMANDS = {
     "world": "write the generated world: corpus, questions, demonstrations",
@@ -68,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
         return 0
-    if parent := os.environ.get("SEARCHR2_PARENT"):  # the workflow that started this stage
-        threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
+    if PARENT in os.environ:  # the workflow that started this stage
+        threading.Thread(target=leave_when_abandoned, daemon=True).start()
     name, *rest = arguments
     if name not in COMMANDS:
         print(f"searchr2: no command {name!r}\n\n{usage()}", end="", file=sys.stderr)

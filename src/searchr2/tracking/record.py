@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from searchr2.files import DataError, digest, read_json, write_json, write_jsonl
+from searchr2.processes import abandoned
 from searchr2.tracking.ledger import Ledger, now
 from searchr2.tracking.lock import exclusive
 from searchr2.tracking.provenance import code, hardware, read_inputs, write_provenance
@@ -57,8 +58,9 @@ class Record:
         ``config`` is the resolved settings (JSON); flattened, they are the run's parameters. The
         same name, stage, config and content of ``inputs`` (files, or folders with a manifest) in
         the same folder is the same run, reopened; anything else starts anew. Leaving by
-        ``KeyboardInterrupt`` or ``SystemExit`` is "killed", by another exception "failed".
-        Entering raises ``LockedError`` while another process writes this folder.
+        ``KeyboardInterrupt`` or ``SystemExit``, or after the workflow or launcher has died, is
+        "killed", by another exception "failed". Entering raises ``LockedError`` while another
+        process writes this folder.
         """
         about = {
             "name": name,
@@ -109,7 +111,7 @@ class Record:
                 self._end("finished")
             else:
                 stopped = issubclass(kind, (KeyboardInterrupt, SystemExit))
-                self._end("killed" if stopped else "failed")
+                self._end("killed" if stopped or abandoned() else "failed")
 
     def _conclude(self) -> None:
         if len(self._ledger):
