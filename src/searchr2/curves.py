@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,14 @@ def read_ledger(path: Path) -> pd.DataFrame:
     if not points:
         raise DataError(f"{path}: no metrics in it")
     return pd.DataFrame.from_dict(points, orient="index").sort_index()
+
+
+def read_ledgers(named: Iterable[tuple[str, Path]]) -> dict[str, list[pd.DataFrame]]:
+    """Name -> a frame for each ledger that is given with it, one a seed."""
+    found: dict[str, list[pd.DataFrame]] = {}
+    for name, path in named:
+        found.setdefault(name, []).append(read_ledger(path))
+    return found
 
 
 def read_curves(path: Path) -> dict[str, pd.DataFrame]:

@@ -43,6 +43,11 @@ def markdown(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def line_name(label: str, step: int | None) -> str:
+    """A line in a sentence: ``line_name("Search-R1", 40) == "Search-R1 after 40 steps"``."""
+    return label if step is None else f"{label} after {step} steps"
+
+
 def _grid(table: pd.DataFrame) -> str:
     steps = ["Step"] if STEP in table else []
     header = ["Method", *steps, *(TITLES[name] for name in SETS), "Average", "95 % interval"]
@@ -97,7 +102,8 @@ def _half_widths(questions: Mapping[str, int]) -> str:
 
 def _seeds(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
     deviations = {
-        line.label: seed_deviation(samples(scores[name])) for name, line in config.lines.items()
+        line_name(line.label, line.step): seed_deviation(samples(scores[name]))
+        for name, line in config.lines.items()
     }
     told = [f"{label} {100 * d:.1f}" for label, d in deviations.items() if d is not None]
     if not told:
@@ -112,13 +118,14 @@ def _seeds(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> str:
 def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
     if differences.empty:
         return ""
+    names = {name: line_name(line.label, line.step) for name, line in config.lines.items()}
     lines = [
         "Paired differences of the average, in points, over the same questions (which are "
         "resampled; the trained models are taken as they are):",
         "",
     ]
     for row in differences[differences["set"] == AVERAGE].to_dict("records"):
-        a, b = config.lines[row["a"]].label, config.lines[row["b"]].label
+        a, b = names[row["a"]], names[row["b"]]
         if row["ci_low"] > 0:
             reading = f"the interval is above zero, {a} is ahead"
         elif row["ci_high"] < 0:
@@ -130,7 +137,7 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
             f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']}): "
             f"{reading}.{_over_seeds(row)}"
         )
-    return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], config)])
+    return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], names)])
 
 
 def _over_seeds(row: Mapping[Any, Any]) -> str:
@@ -143,15 +150,14 @@ def _over_seeds(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _by_set(differences: pd.DataFrame, config: TableConfig) -> str:
+def _by_set(differences: pd.DataFrame, names: Mapping[str, str]) -> str:
     """The differences set by set, those marked that stand after Holm's correction."""
     found: dict[tuple[str, str], dict[str, str]] = {}
     for row in differences.to_dict("records"):
         mark = " *" if float(row["holm_p"]) < ALPHA else ""
         found.setdefault((row["a"], row["b"]), {})[row["set"]] = f"{row['difference']:+.1f}{mark}"
     lines = [
-        [f"{config.lines[a].label} - {config.lines[b].label}", *(of.get(s, "") for s in SETS)]
-        for (a, b), of in found.items()
+        [f"{names[a]} - {names[b]}", *(of.get(s, "") for s in SETS)] for (a, b), of in found.items()
     ]
     told = f"Set by set, in points (* exact McNemar p below {ALPHA}, Holm-corrected over the sets):"
     return f"{told}\n\n{grid(['', *(TITLES[name] for name in SETS)], lines)}"

@@ -237,6 +237,7 @@ def test_a_table_over_steps_has_a_line_a_snapshot_with_its_step(evaluated):
     page = (evaluated / "table1.md").read_text()
     assert "| Method    | Step |   NQ |" in page
     assert read(evaluated / "differences.csv")[0]["difference"] == "10.0"
+    assert "- Search-R1 after 24 steps against Search-R1 after 8 steps: +10.0, 95 %" in page
 
 
 def test_the_pages_title_is_the_tables(evaluated):

@@ -42,6 +42,7 @@ def main() -> None:
         "figure": figures,
         "revisions": figures,
         "steptime": [out],
+        "cost": [out],
         "quality": [out, out.with_suffix(".jsonl"), *drawn],
         "reference": [out, out.with_suffix(".csv")],
         "report": [out],

@@ -19,6 +19,7 @@ DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 RUNS, ROWS, TABLES = (DEFAULT[key] for key in ("runs", "rows", "tables"))
 GRPO = [name for name, run in RUNS.items() if run.get("kind", "grpo") == "grpo"]
 SUPERVISED = [name for name in RUNS if name not in GRPO]
+COSTED = [name for name, of in TABLES.items() if of.get("over_steps") and of.get("compare")]
 KEPT = ("0008", "0016")
 """The steps between start and end whose weights a GRPO run of the default config keeps."""
 MADE_OF_THEM = {
@@ -47,7 +48,7 @@ def after(*runs: str, rows: Iterable[str] = ()) -> set[str]:
         if table.get("over_steps"):
             drawn = again & {*table["rows"]}
             jobs |= {f"evaluate_step/{row}/{step}" for row in drawn for step in KEPT}
-    return jobs
+    return jobs | {f"cost/{name}" for name in COSTED if f"table/{name}" in jobs}
 
 
 def test_the_default_config_runs_every_stage_and_then_nothing(finished):
@@ -68,7 +69,9 @@ CHANGES = {
     "tracking: {enabled: false, experiment: other}": set(),
     "rows: {rag: {label: Retrieve once}}": {"table/table1"},
     "rows: {search-r1: {label: Search R1}}": LABELLED,
-    "evaluation: {bootstrap: 500}": {f"table/{name}" for name in TABLES},
+    "evaluation: {bootstrap: 500}": {
+        *(f"table/{name}" for name in TABLES), *(f"cost/{name}" for name in COSTED)
+    },
     "tables: {table1: {compare: [[rag, direct]]}}": {"table/table1"},
     "evaluation: {batch_size: 7}": after(rows=ROWS),
     "evaluation: {refine: true}": after(rows=ROWS),
@@ -95,6 +98,8 @@ CHANGES = {
     "{rows: {more: {label: More, method: rag, checkpoint: sft}},"
     " tables: {mine: {title: Mine, rows: [more, rag]}}}": {"evaluate/more", "table/mine"},
     "tables: {mine: {title: Mine, rows: [search-r2], over_steps: true}}": {"table/mine"},
+    "tables: {mine: {title: Mine, rows: [search-r1, search-r2], over_steps: true,"
+    " compare: [[search-r2, search-r1@8]]}}": {"table/mine", "cost/mine"},
     "tables: {mine: {title: Mine, rows: [plus-refiner], over_steps: true}}":
         {"evaluate_step/plus-refiner/0008", "evaluate_step/plus-refiner/0016", "table/mine"},
 }  # fmt: skip

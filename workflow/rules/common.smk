@@ -173,11 +173,11 @@ def revising(config):
     }
 
 
-def curves(config):
-    """Ledger of each run that is drawn -> how the figure names it: as its row of the table."""
+def ledgers(config, table):
+    """Ledger of each run that ``table`` has over its steps -> how it is named there."""
     return {
         f"{config['results']}/{record(row['checkpoint'], seed)}/metrics.jsonl": row["label"]
-        for row in map(config["rows"].get, config["tables"].get(CURVES, {"rows": []})["rows"])
+        for row in map(config["rows"].get, config["tables"].get(table, {"rows": []})["rows"])
         for seed in config["seeds"]
     }
 
@@ -201,12 +201,16 @@ def outcomes(config):
     """Every table and figure: what the report shows."""
     written = {
         **{f"{table}.csv": True for table in config["tables"]},
+        **{
+            f"{table}_cost.csv": of["over_steps"] and of["compare"]
+            for table, of in config["tables"].items()
+        },
         "retrieval.csv": True,
         "table_step_time.csv": config["step_time"],
         "table_gains.csv": measured(config),
         "table_quality.csv": compared(config),
         "comparison.csv": printed(config),
-        "figures/training_dynamics.png": curves(config),
+        "figures/training_dynamics.png": ledgers(config, CURVES),
         "figures/revisions.png": revising(config),
     }
     return [f"{config['results']}/{name}" for name, wanted in written.items() if wanted]

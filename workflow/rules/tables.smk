@@ -29,6 +29,30 @@ rule table:
         " --out {output.table} --differences {output.differences} &> {log}"
 
 
+# Of tables over steps: where runs have cost the same, beside where they have made as many steps.
+rule cost:
+    input:
+        lambda wildcards: list(ledgers(config, wildcards.table)),
+        table="<results>/{table}.csv",
+    output:
+        report(
+            "<results>/{table}_cost.csv",
+            caption="../report/cost.rst",
+            category="Training",
+        ),
+    log:
+        "<logs>/{table}_cost.log",
+    conda:
+        "../../envs/searchr2.yaml"
+    threads: 1
+    params:
+        runs=lambda wildcards: [
+            f"{name}={ledger}" for ledger, name in ledgers(config, wildcards.table).items()
+        ],
+    shell:
+        "searchr2 cost --table {input.table} --runs {params.runs:q} --out {output} &> {log}"
+
+
 rule retrieval:
     input:
         index=rules.index_task.output[0],
@@ -53,7 +77,7 @@ rule retrieval:
 
 rule figure:
     input:
-        curves(config),
+        ledgers(config, CURVES),
         table=f"<results>/{CURVES}.csv",
     output:
         png=report(
@@ -68,7 +92,7 @@ rule figure:
         "../../envs/searchr2.yaml"
     threads: 1
     params:
-        runs=[f"{name}={ledger}" for ledger, name in curves(config).items()],
+        runs=[f"{name}={ledger}" for ledger, name in ledgers(config, CURVES).items()],
         out=subpath(output.png, strip_suffix=".png"),
     shell:
         "searchr2 figure --runs {params.runs:q} --table {input.table} --out {params.out} &> {log}"

@@ -17,7 +17,7 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs",
-        type=_run,
+        type=ledger,
         nargs="+",
         required=True,
         metavar="NAME=LEDGER",
@@ -33,13 +33,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2 import figures
-    from searchr2.curves import read_curves, read_ledger
+    from searchr2.curves import read_curves, read_ledgers
     from searchr2.tracking.provenance import made
 
-    runs: dict[str, list[Path]] = {}
-    for name, path in options.runs:
-        runs.setdefault(name, []).append(path)
-    ledgers = {name: [read_ledger(path) for path in paths] for name, paths in runs.items()}
+    ledgers = read_ledgers(options.runs)
     curves = read_curves(options.table) if options.table else None
     inputs = {str(path): path for _, path in options.runs}
     if options.table:
@@ -48,7 +45,8 @@ def run(options: argparse.Namespace) -> None:
         figures.save(figures.training_dynamics(ledgers, curves), options.out)
 
 
-def _run(text: str) -> tuple[str, Path]:
+def ledger(text: str) -> tuple[str, Path]:
+    """``NAME=LEDGER`` as its two parts."""
     name, equals, path = text.partition("=")
     if not (name and equals and path):
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LEDGER")

@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "answer questions greedily and score the answers",
     "revisions": "draw what more revisions buy and cost",
     "steptime": "seconds of a training step, method against method",
+    "cost": "seconds of training to a step, and where runs have cost the same",
     "score": "EM, F1 and sub-EM of a predictions file",
     "retrieval": "recall of supporting titles and answers, per set",
     "table": "Table 1 and its paired differences, from evaluations",

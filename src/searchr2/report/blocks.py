@@ -14,6 +14,7 @@ from searchr2.files import PROVENANCE, read_json
 from searchr2.reference.page import steps, summary
 from searchr2.reference.verdicts import NOT_RUN
 from searchr2.report.grid import Grid, differences, grid, read_frame
+from searchr2.table_page import line_name
 from searchr2.tables import AVERAGE, STEP
 
 TABLES = {
@@ -30,7 +31,7 @@ TABLES = {
 """Tables a whole workflow writes, as NAME.csv, in the page's order; others follow."""
 COMPARISON = "comparison"
 PAIRED = "Paired differences, in points (p: McNemar's of the average, Holm's over the sets)"
-DIFFERENCES, CELLS = "_differences", "_cells"
+DIFFERENCES, CELLS, COST = "_differences", "_cells", "_cost"
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,12 @@ class Block:
 
 def titles(results: Path) -> dict[str, str]:
     """Name -> title of every table that a whole workflow writes."""
-    configs = sorted(results.glob("config/tables/*.json"))
-    return TABLES | {path.stem: str(read_json(path)["title"]) for path in configs}
+    found = dict(TABLES)
+    for path in sorted(results.glob("config/tables/*.json")):
+        found[path.stem] = str(read_json(path)["title"])
+        if (results / f"{path.stem}{COST}.csv").is_file():
+            found[f"{path.stem}{COST}"] = f"{found[path.stem]}: what it cost"
+    return found
 
 
 def tables(results: Path, captions: Path) -> Iterator[Block]:
@@ -71,7 +76,7 @@ def tables(results: Path, captions: Path) -> Iterator[Block]:
     for name in [*known, *others]:
         made = _made(results / name)
         lines = made["config"].get("lines", {}) if made else {}
-        names = {row: line["label"] for row, line in lines.items()}
+        names = {row: line_name(line["label"], line.get("step")) for row, line in lines.items()}
         frame = _with_cells(read_frame(results / f"{name}.csv"), results, name)
         grids = {"": grid(frame.drop(columns="checkpoint", errors="ignore"), share=[AVERAGE])}
         under = results / f"{name}{DIFFERENCES}.csv"
