@@ -121,33 +121,35 @@ def _comparisons(differences: pd.DataFrame, config: TableConfig) -> str:
     names = {name: line_name(line.label, line.step) for name, line in config.lines.items()}
     lines = [
         "Paired differences of the average, in points, over the same questions (which are "
-        "resampled; the trained models are taken as they are):",
+        "resampled; the trained models are taken as they are, unless there are several seeds):",
         "",
     ]
     for row in differences[differences["set"] == AVERAGE].to_dict("records"):
         a, b = names[row["a"]], names[row["b"]]
-        if row["ci_low"] > 0:
-            reading = f"the interval is above zero, {a} is ahead"
-        elif row["ci_high"] < 0:
-            reading = f"the interval is below zero, {a} is behind"
-        else:
-            reading = "the interval holds zero, so these questions do not tell them apart"
         lines.append(
             f"- {a} against {b}: {row['difference']:+.1f}, 95 % interval {row['ci_low']:+.1f} to "
-            f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']}): "
-            f"{reading}.{_over_seeds(row)}"
+            f"{row['ci_high']:+.1f} ({row['n']} questions; exact McNemar p = {row['mcnemar_p']})"
+            f"{_reading(row, a)}."
         )
     return "\n".join([*lines, "", _by_set(differences[differences["set"] != AVERAGE], names)])
 
 
-def _over_seeds(row: Mapping[Any, Any]) -> str:
-    """The interval that other training seeds give, where there are several."""
-    if pd.isna(row["seeds_low"]):
-        return ""
-    return (
-        f" Over training seeds its 95 % t interval is {row['seeds_low']:+.1f} to "
-        f"{row['seeds_high']:+.1f}."
-    )
+def _reading(row: Mapping[Any, Any], a: str) -> str:
+    """What a difference says of ``a``; with several training seeds, what both intervals say."""
+    told, holds, data = ": the interval", "holds zero", "these questions"
+    lows, highs = [row["ci_low"]], [row["ci_high"]]
+    if not pd.isna(row["seeds_low"]):
+        low, high = row["seeds_low"], row["seeds_high"]
+        lows.append(low)
+        highs.append(high)
+        told = f"; over training seeds a 95 % t interval of {low:+.1f} to {high:+.1f}: both"
+        holds, data = "are not on one side of zero", "these data"
+    verb = "is" if len(lows) == 1 else "are"
+    if min(lows) > 0:
+        return f"{told} {verb} above zero, {a} is ahead"
+    if max(highs) < 0:
+        return f"{told} {verb} below zero, {a} is behind"
+    return f"{told} {holds}, so {data} do not tell them apart"
 
 
 def _by_set(differences: pd.DataFrame, names: Mapping[str, str]) -> str:

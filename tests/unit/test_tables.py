@@ -160,6 +160,21 @@ def test_seeds_are_averaged_and_their_spread_is_told_apart(evaluated):
     assert "Search-R1 14.1" in page  # of 50 and 70
 
 
+@pytest.mark.parametrize(
+    ("second", "reading"),
+    [(5, "both are above zero, Search-R1 is ahead."), (2, "do not tell them apart.")],
+)
+def test_with_seeds_a_method_is_ahead_only_where_both_intervals_say_so(evaluated, second, reading):
+    predict(evaluated, "search-r1", second, seed=2)
+    assert table(evaluated, lines(seeds=(1, 2)), compare=[["search-r1", "rag"]]) == 0
+    [told] = [
+        of for of in (evaluated / "table1.md").read_text().splitlines() if "against RAG" in of
+    ]
+    assert "; over training seeds a 95 % t interval of " in told
+    assert told.endswith(reading)
+    assert float(read(evaluated / "differences.csv")[0]["ci_low"]) > 0  # the questions alone do
+
+
 def test_the_page_says_what_a_reader_must_know(evaluated, capsys):
     assert table(evaluated, compare=[["search-r1", "base-search"], ["rag", "rag"]]) == 0
     page = (evaluated / "table1.md").read_text()
