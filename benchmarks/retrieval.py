@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from table1 import machine
 
 from searchr2.config import Encoding, Retrieval
+from searchr2.corpus import join_contents
 from searchr2.retrieval import building
 from searchr2.retrieval.agreement import overlap
 from searchr2.retrieval.dense import Dense
@@ -71,10 +72,21 @@ def passages(count: int, words: int) -> Iterator[Document]:
         yield Document(str(row), f"Title {row}", f"{text} {row}", 0.0)
 
 
+def corpus(folder: Path, count: int, words: int) -> Path:
+    """``passages`` as a file beside ``folder``."""
+    path = folder.with_name(f"{count}-{words}.jsonl")
+    with path.open("w") as file:
+        for one in passages(count, words):
+            row = {"id": one.id, "contents": join_contents(one.title, one.text)}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
 def bm25(folder: Path, count: int) -> dict[str, float]:
     from searchr2.retrieval.bm25 import Bm25, build
 
-    seconds = timed(lambda: build(folder, passages(count, WORDS_A_PASSAGE), 1.5, 0.75, {}))
+    given = corpus(folder, count, WORDS_A_PASSAGE)
+    seconds = timed(lambda: build(folder, given, 1.5, 0.75))
     peak = peak_gib()
     index = Bm25.load(folder)
     asked = [one.text.split()[:8] for one in passages(200, 8)]
@@ -89,8 +101,8 @@ def bm25(folder: Path, count: int) -> dict[str, float]:
 
 def flat(folder: Path, count: int) -> dict[str, float]:
     settings = Retrieval(kind="dense", encoder="random")
-    corpus = lambda: passages(count, 1)  # noqa: E731
-    seconds = timed(lambda: building.build(folder, corpus, settings, {}))
+    given = corpus(folder, count, 1)
+    seconds = timed(lambda: building.build(folder, given, settings))
     figures = {"build, s": seconds, "build, peak GiB": peak_gib(), "on disk, GiB": size_gib(folder)}
     index = Dense.load(folder)
     queries = index.encoder.queries([str(row) for row in range(256)])
@@ -107,10 +119,10 @@ def flat(folder: Path, count: int) -> dict[str, float]:
 
 def sq8(folder: Path, count: int) -> dict[str, float]:
     exact = folder.with_name("flat")
-    given = [str(exact / "vectors.index")]
-    settings = Retrieval(kind="dense", encoder="random", vectors=given, factory="SQ8")
-    corpus = lambda: passages(count, 1)  # noqa: E731
-    seconds = timed(lambda: building.adopt(folder, corpus, settings, {}))
+    vectors = [str(exact / "vectors.index")]
+    settings = Retrieval(kind="dense", encoder="random", vectors=vectors, factory="SQ8")
+    given = corpus(folder, count, 1)
+    seconds = timed(lambda: building.adopt(folder, given, settings))
     figures = {"build, s": seconds, "build, peak GiB": peak_gib(), "on disk, GiB": size_gib(folder)}
     index = Dense.load(folder)
     queries = index.encoder.queries([str(row) for row in range(256)])

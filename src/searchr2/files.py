@@ -141,8 +141,9 @@ def verify_manifest(folder: Path, rebuilt_by: str, hash_limit: float = math.inf)
         raise ArtifactError(f"{path}: does not match its own digest (damaged?); {rebuilt_by}")
     for name, (size, sum_) in recorded.items():
         file = folder / name
+        shown = f"{file} (a link to {file.resolve()})" if file.is_symlink() else file
         if not file.is_file():
-            raise ArtifactError(f"{file}: missing; {rebuilt_by}")
+            raise ArtifactError(f"{shown}: missing; {rebuilt_by}")
         if file.stat().st_size != size or (hashing and sha256(file) != sum_):
-            raise ArtifactError(f"{file}: does not match {path.name} (damaged?); {rebuilt_by}")
+            raise ArtifactError(f"{shown}: does not match {path.name} (damaged?); {rebuilt_by}")
     return manifest

@@ -31,11 +31,11 @@ _PAIR = struct.Struct("<QQ")
 class PassageFile(Sequence[Document]):
     """The passages of a JSON-lines corpus by row, ``score`` 0."""
 
-    def __init__(self, corpus: Path, offsets: Path | None = None) -> None:
+    def __init__(self, corpus: Path, offsets: Path | None = None, make: bool = True) -> None:
         """Open ``corpus``; its offsets are made first where there are none that fit it.
 
         ``offsets`` says where they stand if not beside it. Raises ``DataError``: no corpus of JSON
-        lines, no passage in it, no place to write the offsets to.
+        lines, no passage in it, no place to write the offsets to, or none to ``make`` that fit.
         """
         self.path = corpus
         self.offsets_path = offsets or corpus.with_name(f"{corpus.name}.offsets")
@@ -43,6 +43,11 @@ class PassageFile(Sequence[Document]):
             raise DataError(f"{corpus}: passages are read by row from plain JSON lines only")
         try:
             if not _fits(corpus, self.offsets_path):
+                if not make:
+                    raise DataError(
+                        f"{corpus.resolve()}: not the corpus that {self.offsets_path} is of; bring"
+                        " that one back, or build the index again"
+                    )
                 _make_offsets(corpus, self.offsets_path)
             self._offsets, self._file = self.offsets_path.open("rb"), corpus.open("rb")
             self._rows = os.fstat(self._offsets.fileno()).st_size // 8 - 1

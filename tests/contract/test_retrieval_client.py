@@ -207,11 +207,12 @@ def test_an_index_that_is_addresses_is_written_and_asked_by_the_commands(tmp_pat
 
 
 def test_addresses_take_the_place_of_an_index_that_was_there(tmp_path):
-    passage = Document("p", "Title", "some text", 0.0)
-    bm25.build(tmp_path / "task", [passage], 1.5, 0.75, {})
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"id": "p", "contents": "some text"}')
+    bm25.build(tmp_path / "task", corpus, 1.5, 0.75)
     client.write(tmp_path / "task", Remote(urls=["http://host"]))
     assert [path.name for path in (tmp_path / "task").iterdir()] == ["manifest.json"]
-    bm25.build(tmp_path / "task", [passage], 1.5, 0.75, {})
+    bm25.build(tmp_path / "task", corpus, 1.5, 0.75)
     assert len(bm25.Bm25.load(tmp_path / "task")) == 1
 
 

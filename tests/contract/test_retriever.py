@@ -9,6 +9,7 @@ from searchr2.ports import Retriever
 from searchr2.retrieval import bm25, building, client
 from searchr2.retrieval.dense import Dense
 from searchr2.trajectory import Document
+from tests.corpora import write_corpus
 from tests.encoders import make_encoder
 from tests.fakes import DictRetriever
 from tests.servers import serving
@@ -39,11 +40,12 @@ def document(name: str, score: float = 0.0) -> Document:
 def retrievers(tmp_path_factory) -> Iterator[dict[str, Retriever]]:
     """Every kind, opened from its folder as commands do it; the server answers with BM25."""
     folder = tmp_path_factory.mktemp("retrievers")
-    bm25.build(folder / "bm25", map(document, PASSAGES), k1=1.5, b=0.75, about={})
+    corpus = write_corpus(folder / "corpus.jsonl", map(document, PASSAGES))
+    bm25.build(folder / "bm25", corpus, k1=1.5, b=0.75)
     words = bm25.Bm25.load(folder / "bm25")
     encoder = make_encoder(folder / "encoder", PASSAGES.values())
     settings = Retrieval(kind="dense", encoder=str(encoder))
-    building.build(folder / "dense", lambda: map(document, PASSAGES), settings, {})
+    building.build(folder / "dense", corpus, settings)
     with serving(words) as url:
         client.write(folder / "http", Remote(urls=[url]))
         yield {

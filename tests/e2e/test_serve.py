@@ -11,6 +11,7 @@ import pytest
 from searchr2.cli.main import main
 from searchr2.retrieval import bm25
 from searchr2.trajectory import Document
+from tests.corpora import write_corpus
 
 pytestmark = pytest.mark.e2e
 PASSAGES = [
@@ -21,7 +22,8 @@ PASSAGES = [
 
 @pytest.fixture
 def index(tmp_path):
-    bm25.build(tmp_path / "index", PASSAGES, 1.5, 0.75, {})
+    corpus = write_corpus(tmp_path / "corpus.jsonl", PASSAGES)
+    bm25.build(tmp_path / "index", corpus, 1.5, 0.75)
     return tmp_path / "index"
 
 

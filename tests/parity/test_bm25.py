@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from searchr2.corpus import read_corpus
 from searchr2.files import read_json
 from searchr2.questions import read_questions
 from searchr2.randomness import generator
 from searchr2.retrieval import bm25
 from searchr2.retrieval.recall import present_titles, recall
 from searchr2.trajectory import Document
+from tests.corpora import write_corpus
 
 STOP_WORDS = {"the", "of", "is", "and"}
 
@@ -44,7 +44,7 @@ def test_scores_and_order_are_those_of_the_formula(tmp_path, k1, b):
     vocabulary = [f"w{i}" for i in range(40)] + sorted(STOP_WORDS)
     texts = [" ".join(draw.choice(vocabulary, size=draw.integers(3, 40))) for _ in range(60)]
     passages = [Document(str(i), f"Title w{i % 40}", text, 0.0) for i, text in enumerate(texts)]
-    bm25.build(tmp_path / "i", passages, k1, b, {})
+    bm25.build(tmp_path / "i", write_corpus(tmp_path / "corpus.jsonl", passages), k1, b)
     index = bm25.Bm25.load(tmp_path / "i")
     indexed = [f"{d.title}\n{d.text}" for d in passages]
     for _ in range(20):
@@ -59,7 +59,7 @@ def test_scores_and_order_are_those_of_the_formula(tmp_path, k1, b):
 @pytest.fixture(scope="module")
 def real_index(real, tmp_path_factory):
     folder = tmp_path_factory.mktemp("real") / "index"
-    bm25.build(folder, read_corpus(real / "corpus.jsonl"), k1=1.5, b=0.75, about={})
+    bm25.build(folder, real / "corpus.jsonl", k1=1.5, b=0.75)
     return bm25.Bm25.load(folder)
 
 

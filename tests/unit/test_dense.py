@@ -11,11 +11,12 @@ import pytest
 
 from searchr2.cli.main import main
 from searchr2.config import ConfigError, Encoding, Retrieval
-from searchr2.files import ArtifactError, DataError, read_json, write_manifest
+from searchr2.files import ArtifactError, DataError, read_json, sha256, write_manifest
 from searchr2.retrieval import building, shards, vectors
 from searchr2.retrieval.dense import Dense
 from searchr2.retrieval.encoder import Encoder, EncoderError
 from searchr2.trajectory import Document
+from tests.corpora import write_corpus
 from tests.encoders import make_encoder
 
 NAMES = [f"{a}{b}" for a in ("ar", "bo", "cu", "del", "ev") for b in ("vane", "lt", "rin", "mos")]
@@ -40,12 +41,14 @@ def small_shards(monkeypatch):
     monkeypatch.setattr(shards, "SHARD", 4)
 
 
-def corpus():
-    return iter(PASSAGES)
+def corpus(folder, passages=PASSAGES):
+    """A file of ``passages`` in a folder beside ``folder``."""
+    name = "".join(one.id for one in passages)[:40]
+    return write_corpus(folder.parent / "corpora" / f"{name}.jsonl", passages)
 
 
-def build(folder, settings, passages=corpus):
-    return building.build(folder, passages, settings, {"corpus_sha256": "0"})
+def build(folder, settings, passages=PASSAGES):
+    return building.build(folder, corpus(folder, passages), settings)
 
 
 @pytest.fixture
@@ -58,10 +61,10 @@ def test_the_manifest_says_what_was_encoded_and_how(index, settings):
     manifest = read_json(index / "manifest.json")
     assert manifest["encoding"] == settings.encoding().model_dump()
     known = {"kind": "dense", "passages": 20, "dimension": 32, "metric": "inner product"}
-    known |= {"factory": "Flat", "index": "IndexFlatIP", "corpus_sha256": "0"}
+    known |= {"factory": "Flat", "index": "IndexFlatIP", "corpus_sha256": sha256(corpus(index))}
     assert {key: manifest[key] for key in known} == known
     assert set(manifest["files"]) == {path.name for path in index.iterdir()} - {"manifest.json"}
-    assert [path.name for path in index.parent.iterdir()] == ["task"]
+    assert {path.name for path in index.parent.iterdir()} == {"task", "corpora"}
 
 
 def test_every_passage_is_encoded_with_title_and_text(index, settings):
@@ -127,13 +130,13 @@ def test_several_processes_share_the_work(tmp_path, encoder_folder, index):
 
 
 def test_vectors_of_another_encoding_are_not_mixed_in(tmp_path, settings):
-    encoder = Encoder.load(settings.encoding())
-    shards.prepare(tmp_path / "work", corpus, encoder, {"corpus_sha256": "0"})
-    with pytest.raises(DataError, match="corpus_sha256 is '0' there, '1' here"):
-        shards.prepare(tmp_path / "work", corpus, encoder, {"corpus_sha256": "1"})
+    encoder, work = Encoder.load(settings.encoding()), tmp_path / "work"
+    shards.prepare(work, corpus(work), encoder)
+    with pytest.raises(DataError, match=r"corpus_sha256 is '\w+' there, '\w+' here"):
+        shards.prepare(work, corpus(work, PASSAGES[1:]), encoder)
     other = Encoder.load(settings.encoding().model_copy(update={"pooling": "cls"}))
     with pytest.raises(DataError, match="pooling is 'mean' there, 'cls' here"):
-        shards.prepare(tmp_path / "work", corpus, other, {"corpus_sha256": "0"})
+        shards.prepare(work, corpus(work), other)
 
 
 @pytest.fixture
@@ -149,9 +152,9 @@ def prebuilt(tmp_path, index):
     return parts
 
 
-def adopt(folder, files, settings, passages=corpus):
+def adopt(folder, files, settings, passages=PASSAGES):
     given = settings.model_copy(update={"vectors": [str(file) for file in files]})
-    return building.adopt(folder, passages, given, {})
+    return building.adopt(folder, corpus(folder, passages), given)
 
 
 def test_a_prebuilt_index_in_parts_is_taken_as_it_is(tmp_path, prebuilt, settings, index):
@@ -192,12 +195,12 @@ def test_what_is_no_index_is_named(tmp_path, settings):
 
 def test_index_and_corpus_of_different_length_do_not_go_together(tmp_path, prebuilt, settings):
     with pytest.raises(ArtifactError, match="20 vectors for 19 passages"):
-        adopt(tmp_path / "i", prebuilt, settings, lambda: iter(PASSAGES[:-1]))
+        adopt(tmp_path / "i", prebuilt, settings, PASSAGES[:-1])
 
 
 def test_index_and_corpus_in_another_order_do_not_go_together(tmp_path, prebuilt, settings):
     with pytest.raises(DataError, match=r"row 0 is not what .* their cosine is 0\.\d+"):
-        adopt(tmp_path / "i", prebuilt, settings, lambda: reversed(PASSAGES))
+        adopt(tmp_path / "i", prebuilt, settings, PASSAGES[::-1])
 
 
 @pytest.mark.parametrize(
@@ -294,7 +297,7 @@ def test_a_missing_encoder_is_named_with_its_setting(path):
 
 def test_equal_scores_come_in_corpus_order(tmp_path, settings):
     twins = [Document(f"t{i}", "Twin", "twin towers", 0.0) for i in range(5)]
-    build(tmp_path / "i", settings, lambda: iter(twins))
+    build(tmp_path / "i", settings, twins)
     [found] = Dense.load(tmp_path / "i").search(["twin"], 5)
     assert [d.id for d in found] == ["t0", "t1", "t2", "t3", "t4"]
 
@@ -339,7 +342,7 @@ def test_the_commands_build_measure_and_search(tmp_path, encoder_folder, capsys)
 
 
 def test_indexes_of_different_corpora_are_not_compared(tmp_path, index, settings, capsys):
-    build(tmp_path / "few", settings, lambda: iter(PASSAGES[:5]))
+    build(tmp_path / "few", settings, PASSAGES[:5])
     questions = tmp_path / "nq.jsonl"
     questions.write_text('{"id": "1", "question": "q", "golden_answers": ["x"]}\n')
     compared = ["--index", str(tmp_path / "few"), "--exact", str(index)]

@@ -1,15 +1,18 @@
 """The BM25 index folder: whole or absent, verified when opened, deterministic when asked."""
 
+import gzip
 import json
 import subprocess
 import sys
 
+import bm25s
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.files import ArtifactError, DataError, read_json
+from searchr2.files import ArtifactError, DataError, read_json, sha256, write_manifest
 from searchr2.retrieval import bm25
 from searchr2.trajectory import Document
+from tests.corpora import write_corpus
 
 PASSAGES = [
     Document("p1", "Arvane", "Arvane is a city of towers — \U0001f3f0 and “bridges”.", 0.0),
@@ -20,7 +23,8 @@ PASSAGES = [
 
 
 def build(folder, passages=PASSAGES):
-    return bm25.build(folder, passages, k1=1.5, b=0.75, about={"corpus_sha256": "0"})
+    corpus = write_corpus(folder.parent / "corpora" / f"{len(passages)}.jsonl", passages)
+    return bm25.build(folder, corpus, k1=1.5, b=0.75)
 
 
 def files(folder):
@@ -42,7 +46,8 @@ def test_two_builds_write_the_same_bytes(tmp_path):
 def test_the_manifest_says_what_was_indexed(tmp_path):
     build(tmp_path / "i")
     manifest = read_json(tmp_path / "i" / "manifest.json")
-    about = {"kind": "bm25", "k1": 1.5, "b": 0.75, "passages": 4, "corpus_sha256": "0"}
+    corpus = tmp_path / "corpora" / "4.jsonl"
+    about = {"kind": "bm25", "k1": 1.5, "b": 0.75, "passages": 4, "corpus_sha256": sha256(corpus)}
     assert {key: manifest[key] for key in about} == about
 
 
@@ -75,19 +80,119 @@ def test_above_the_limit_sizes_alone_are_compared(tmp_path, monkeypatch):
         bm25.Bm25.load(tmp_path / "i")
 
 
-def test_a_build_that_dies_leaves_the_old_index_and_the_next_one_replaces_it(tmp_path):
-    def dying():
-        yield PASSAGES[0]
+def test_a_build_that_dies_leaves_the_old_index_and_the_next_one_replaces_it(tmp_path, monkeypatch):
+    def dying(*_, **__):
         raise KeyboardInterrupt
 
     build(tmp_path / "i")
     before = files(tmp_path / "i")
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "i", dying())
+    with monkeypatch.context() as patch:
+        patch.setattr(bm25s, "tokenize", dying)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "i", PASSAGES[:3])
     assert files(tmp_path / "i") == before
     assert build(tmp_path / "i", PASSAGES[:2]) == 2
     assert len(bm25.Bm25.load(tmp_path / "i")) == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["i"]
+    assert {path.name for path in tmp_path.iterdir()} == {"i", "corpora"}
+
+
+def test_a_corpus_of_json_lines_is_linked_to_and_may_move_with_its_index(tmp_path):
+    build(tmp_path / "a" / "i")
+    link = tmp_path / "a" / "i" / "passages.jsonl"
+    assert link.is_symlink()
+    assert link.resolve() == tmp_path / "a" / "corpora" / "4.jsonl"
+    (tmp_path / "a").rename(tmp_path / "b")
+    [[found]] = bm25.Bm25.load(tmp_path / "b" / "i").search(["lightning"], 1)
+    assert found.id == "p2"
+
+
+@pytest.mark.parametrize("kind", ["gz", "tsv"])
+def test_a_corpus_in_another_container_is_decoded_into_its_index(tmp_path, kind):
+    corpus = write_corpus(tmp_path / "corpus", PASSAGES)
+    content = gzip.compress(corpus.read_bytes())
+    if kind == "tsv":
+        content = "".join(f"{d.id}\t{d.text}\t{d.title}\n" for d in PASSAGES).encode()
+    corpus.write_bytes(content)
+    bm25.build(tmp_path / "i", corpus, 1.5, 0.75)
+    corpus.unlink()
+    assert not (tmp_path / "i" / "passages.jsonl").is_symlink()
+    [[found]] = bm25.Bm25.load(tmp_path / "i").search(["lightning"], 1)
+    assert (found.id, found.title, found.text) == ("p2", "Bolt", PASSAGES[1].text)
+
+
+def spoil(corpus, old, new):
+    corpus.write_bytes(corpus.read_bytes().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda corpus: corpus.unlink(), "missing"),
+        (lambda corpus: spoil(corpus, b"lightning", b"thunder"), "does not match"),
+        (lambda corpus: spoil(corpus, b"lightning", b"Lightning"), "does not match"),
+    ],
+)
+def test_a_corpus_that_is_gone_or_another_one_is_named_with_the_rule(tmp_path, change, told):
+    build(tmp_path / "task")
+    change(tmp_path / "corpora" / "4.jsonl")
+    with pytest.raises(ArtifactError) as error:
+        bm25.Bm25.load(tmp_path / "task")
+    place = f"passages.jsonl (a link to {tmp_path / 'corpora' / '4.jsonl'})"
+    assert f"{place}: {told}" in str(error.value)
+    assert "index_task" in str(error.value)
+
+
+def test_a_large_corpus_of_the_same_size_with_other_rows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bm25, "HASH_LIMIT", 10)
+    build(tmp_path / "i")
+    offsets = (tmp_path / "i" / "passages.jsonl.offsets").read_bytes()
+    write_corpus(tmp_path / "corpora" / "4.jsonl", PASSAGES[::-1])
+    with pytest.raises(DataError, match=r"4\.jsonl: not the corpus that .*offsets is of; bring"):
+        bm25.Bm25.load(tmp_path / "i")
+    assert (tmp_path / "i" / "passages.jsonl.offsets").read_bytes() == offsets
+
+
+def test_a_corpus_that_changes_while_it_is_indexed_is_refused(tmp_path, monkeypatch):
+    tokenize = bm25s.tokenize
+
+    def changing(contents, **options):
+        tokens = tokenize(contents, **options)
+        spoil(tmp_path / "corpora" / "4.jsonl", b"lightning", b"Lightning")
+        return tokens
+
+    monkeypatch.setattr(bm25s, "tokenize", changing)
+    with pytest.raises(DataError, match=r"4\.jsonl: it changed while it was indexed"):
+        build(tmp_path / "i")
+    assert not (tmp_path / "i").exists()
+
+
+def test_passages_of_another_number_than_the_scores_are_refused(tmp_path):
+    build(tmp_path / "i")
+    known = {k: v for k, v in read_json(tmp_path / "i" / "manifest.json").items() if k != "digest"}
+    write_manifest(tmp_path / "i", known | {"passages": 3})
+    with pytest.raises(ArtifactError, match="not of these passages"):
+        bm25.Bm25.load(tmp_path / "i")
+
+
+def test_a_corpus_in_the_folder_that_is_replaced_is_refused(tmp_path, capsys):
+    build(tmp_path / "i")
+    own = str(tmp_path / "i" / "passages.jsonl")
+    assert main(["index", "--corpus", own, "--out", str(tmp_path / "i")]) == 2
+    assert f"{own} stands in --out, which is replaced" in capsys.readouterr().err
+    assert len(bm25.Bm25.load(tmp_path / "i")) == 4
+
+
+def test_verify_says_which_corpus_an_index_no_longer_has(tmp_path, capsys):
+    corpus = write_corpus(tmp_path / "corpus.jsonl", PASSAGES)
+    assert main(["index", "--corpus", str(corpus), "--out", str(tmp_path / "r" / "i")]) == 0
+    assert main(["verify", "--results", str(tmp_path / "r")]) == 0
+    spoil(corpus, b"lightning", b"thunder")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["verify", "--results", str(tmp_path / "r")])
+    told = capsys.readouterr().out
+    assert f"(a link to {corpus}): does not match" in told
+    assert "was made from ../corpus.jsonl, which is another one now" in told
 
 
 def test_the_command_replaces_what_it_made(tmp_path):
@@ -100,10 +205,11 @@ def test_the_command_replaces_what_it_made(tmp_path):
 
 
 def test_a_folder_with_other_files_is_not_replaced(tmp_path):
-    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(DataError, match=r"thesis\.tex: not part of an index"):
-        build(tmp_path)
-    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+        build(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
 
 
 def test_passages_without_a_word_cannot_be_indexed(tmp_path):
@@ -161,11 +267,12 @@ def test_index_and_search_as_commands(tmp_path, capsys):
 def test_the_library_says_nothing_of_its_own(tmp_path):
     code = (
         "import logging, pathlib, sys; logging.basicConfig(level=0)\n"
-        "from searchr2.retrieval import bm25; from searchr2.trajectory import Document\n"
+        "from searchr2.retrieval import bm25\n"
         "folder = pathlib.Path(sys.argv[1])\n"
-        "bm25.build(folder, [Document('p', 'Title', 'some text', 0.0)], 1.5, 0.75, {})\n"
+        "bm25.build(folder, pathlib.Path(sys.argv[2]), 1.5, 0.75)\n"
         "bm25.Bm25.load(folder).search(['text', ''], 3)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path / "i")]
+    corpus = write_corpus(tmp_path / "corpus.jsonl", PASSAGES)
+    command = [sys.executable, "-c", code, str(tmp_path / "i"), str(corpus)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ran.stdout + ran.stderr == ""

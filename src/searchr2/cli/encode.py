@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from searchr2.cli.index import about_corpus, encoding_arguments, passages
+from searchr2.cli.index import encoding_arguments
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,6 @@ def run(options: argparse.Namespace) -> None:
     quiet()
     given = {name: getattr(options, name) for name in Encoding.model_fields}
     encoder = Encoder.load(load(Encoding, given, "options"), options.device)
-    about = about_corpus(options.corpus)
-    shards.prepare(options.out, lambda: passages(options.corpus), encoder, about)
+    shards.prepare(options.out, options.corpus, encoder)
     shards.encode(options.out, encoder)
     print(f"{options.out}: all is encoded; `searchr2 index` makes an index of it")

@@ -7,8 +7,9 @@ dense   vectors of a sentence encoder in a FAISS index, by E5's conventions unle
         whole or in parts, as wiki-18's e5_Flat.index is distributed in
 http    no index: the folder names servers (`searchr2 serve`, Search-R1's, ...) that have one
 
-The corpus is JSON lines of {"id": ..., "contents": "\\"Title\\"\\ntext"}. The index folder holds a
-copy of the passages, so it can be moved; it appears whole or not at all.
+The corpus is JSON lines of {"id": ..., "contents": "\\"Title\\"\\ntext"}, which the index links to,
+or whatever else docs/data.md has, which is written into the index as such. The index folder appears
+whole or not at all.
 
 examples:
   searchr2 index --corpus results/world/corpus.jsonl --kind bm25 --out results/index/world
@@ -23,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from searchr2.config import ConfigError, Encoding, Remote, Retrieval, load
 
@@ -102,6 +102,8 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.corpus is None:
         raise ConfigError(f"--corpus: an index of kind {chosen.kind} is built over one")
+    if options.out.resolve() in (options.corpus.parent.resolve(), options.corpus.resolve().parent):
+        raise ConfigError(f"--corpus: {options.corpus} stands in --out, which is replaced")
     inputs = {"corpus": options.corpus} | {path: Path(path) for path in chosen.vectors}
     with made(options.out, stage="index", config=config, inputs=inputs):
         count = build(options.corpus, chosen, options.out)
@@ -110,35 +112,13 @@ def run(options: argparse.Namespace) -> None:
 
 def build(corpus: Path, chosen: Retrieval, out: Path) -> int:
     """Build an index over a corpus; returns the number of passages."""
-    about = about_corpus(corpus)
     if chosen.kind == "bm25":
         from searchr2.retrieval import bm25
 
-        return bm25.build(out, passages(corpus), chosen.k1, chosen.b, about)
+        return bm25.build(out, corpus, chosen.k1, chosen.b)
     from searchr2.build import quiet
     from searchr2.retrieval import building
 
     quiet()
     make = building.adopt if chosen.vectors else building.build
-    return make(out, lambda: passages(corpus), chosen, about)
-
-
-def about_corpus(corpus: Path) -> dict[str, Any]:
-    from searchr2.files import DataError, sha256
-
-    if not corpus.is_file():
-        raise DataError(f"{corpus}: no such file")
-    return {"corpus_sha256": sha256(corpus)}
-
-
-def passages(corpus: Path) -> Any:
-    """The passages of a corpus file, with a progress bar."""
-    from searchr2 import progress
-    from searchr2.corpus import read_corpus
-
-    with corpus.open("rb") as file:
-        bar = progress.bar(sum(1 for _ in file), "index", "passages")
-    for passage in read_corpus(corpus):
-        bar.update()
-        yield passage
-    bar.close()
+    return make(out, corpus, chosen)

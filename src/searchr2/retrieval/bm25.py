@@ -2,7 +2,7 @@
 
 Scoring is bm25s' (Lucene's BM25, eager and sparse). A passage is indexed as its title and text
 together: lower case, words of two letters or more, English stop words out, no stemming. Queries are
-cut alike; a word that a query repeats counts each time. The folder is self-contained:
+cut alike; a word that a query repeats counts each time.
 
     *.npy, *.index.json           bm25s' own files (term scores by column, vocabulary, parameters)
     passages.jsonl, its offsets   the passages (``folders``)
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,37 +23,37 @@ from typing import Any
 import bm25s
 import numpy as np
 
-from searchr2.files import MANIFEST, ArtifactError, DataError, verify_manifest, write_manifest
+from searchr2.files import MANIFEST, ArtifactError, DataError, verify_manifest
 from searchr2.passages import PassageFile
 from searchr2.retrieval.folders import (
     HASH_LIMIT,
+    corpus_digest,
     open_passages,
     rebuilt_by,
     replacing_folder,
-    write_passages,
+    seal,
+    take_passages,
 )
-from searchr2.trajectory import Collection, Document
+from searchr2.trajectory import Collection
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG on import
 
 
-def build(
-    folder: Path, passages: Iterable[Document], k1: float, b: float, about: dict[str, Any]
-) -> int:
-    """Index ``passages`` into ``folder``; returns their number.
+def build(folder: Path, corpus: Path, k1: float, b: float) -> int:
+    """Index the passages of ``corpus`` into ``folder``; returns their number.
 
-    ``about`` is recorded in the manifest. A build that is killed leaves ``folder`` as it was.
-    Raises ``DataError`` where there is nothing to index, or where ``folder`` holds files that are
-    not an index.
+    A build that is killed leaves ``folder`` as it was. Raises ``DataError`` at a row that cannot be
+    used, where there is nothing to index, or where ``folder`` holds files that are not an index.
     """
+    about = {"kind": "bm25", "k1": k1, "b": b, "corpus_sha256": corpus_digest(corpus)}
     with replacing_folder(folder) as aside:
-        count = _fill(aside, passages, k1, b)
-        write_manifest(aside, {"kind": "bm25", "k1": k1, "b": b, "passages": count, **about})
+        count = _fill(aside, corpus, k1, b)
+        seal(aside, {**about, "passages": count})
     return count
 
 
-def _fill(folder: Path, passages: Iterable[Document], k1: float, b: float) -> int:
-    contents = (f"{one.title}\n{one.text}" for one in write_passages(folder, passages))
+def _fill(folder: Path, corpus: Path, k1: float, b: float) -> int:
+    contents = (f"{one.title}\n{one.text}" for one in take_passages(folder, corpus))
     tokens = bm25s.tokenize(contents, stopwords="en", show_progress=False)
     if not tokens.vocab:
         raise DataError("the corpus holds no word to index")
@@ -82,7 +82,10 @@ class Bm25:
         scorer.scores |= {
             name: np.asarray(scorer.scores[name]) for name in ("data", "indices", "indptr")
         }
-        return cls(scorer, open_passages(folder))
+        passages = open_passages(folder)
+        if not manifest["passages"] == scorer.scores["num_docs"] == len(passages):
+            raise ArtifactError(f"{folder / MANIFEST}: not of these passages; {remedy}")
+        return cls(scorer, passages)
 
     def __len__(self) -> int:
         return len(self._passages)

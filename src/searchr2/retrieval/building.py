@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,23 @@ import numpy as np
 
 from searchr2.config import Retrieval
 from searchr2.corpus import join_contents
-from searchr2.files import DataError, write_manifest
+from searchr2.files import DataError
 from searchr2.passages import PassageFile
 from searchr2.retrieval import shards, vectors
 from searchr2.retrieval.dense import ALIKE, METRIC, check, cosine
 from searchr2.retrieval.encoder import PROBE, Encoder
 from searchr2.retrieval.folders import (
-    OFFSETS,
-    PASSAGES,
     PROBE_VECTOR,
     VECTORS,
+    corpus_digest,
     link,
     open_passages,
     replacing_folder,
-    write_passages,
+    seal,
+    share_passages,
+    take_passages,
 )
-from searchr2.trajectory import Document
 
-Corpus = Callable[[], Iterable[Document]]
 EXACT = ("IndexFlat", "IndexFlatIP", "IndexHNSWFlat")
 """Indexes that keep the vectors as they were."""
 
@@ -38,7 +37,7 @@ def encoding_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.encoding")
 
 
-def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, Any]) -> int:
+def build(folder: Path, corpus: Path, settings: Retrieval) -> int:
     """Encode ``corpus`` and index it in ``folder``; returns the number of passages.
 
     Encoding that was cut off goes on where it was; others may help in ``encoding_folder`` with
@@ -47,21 +46,20 @@ def build(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     encoder, work = Encoder.load(settings.encoding()), encoding_folder(folder)
     wanted = _wanted(encoder.dimension, settings)
     try:
-        shards.prepare(work, corpus, encoder, about)
+        sha256 = shards.prepare(work, corpus, encoder)
     except shards.OtherEncoding:  # left half done under an earlier config
         shutil.rmtree(work)
-        shards.prepare(work, corpus, encoder, about)
+        sha256 = shards.prepare(work, corpus, encoder)
     shards.encode(work, encoder)
     with replacing_folder(folder) as aside:
-        for name in (PASSAGES, OFFSETS):
-            link(work / name, aside / name)
+        share_passages(work, aside)
         _put(work / VECTORS, wanted, aside)
-        count = _finish(aside, encoder, settings, about)
+        count = _finish(aside, encoder, settings, {"corpus_sha256": sha256})
     shutil.rmtree(work)
     return count
 
 
-def adopt(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, Any]) -> int:
+def adopt(folder: Path, corpus: Path, settings: Retrieval) -> int:
     """Make ``folder`` of a FAISS index of ``corpus`` that is there already; returns the passages.
 
     ``settings.vectors`` are the index, or the parts that one after the other are it. A factory
@@ -69,17 +67,18 @@ def adopt(folder: Path, corpus: Corpus, settings: Retrieval, about: dict[str, An
     and encoder do not belong together.
     """
     encoder = Encoder.load(settings.encoding())
+    about = {"corpus_sha256": corpus_digest(corpus), "vectors": settings.vectors}
     with replacing_folder(folder) as aside:
         given = _whole([Path(name) for name in settings.vectors], aside / "joined")
         index, remedy = vectors.open_index(given), "give the corpus and encoder it is made from"
         check(given, index, encoder.dimension, index.ntotal, remedy)
         wanted = _wanted(encoder.dimension, settings)
-        count = sum(1 for _ in write_passages(aside, corpus()))  # minutes, if there are many
+        count = sum(1 for _ in take_passages(aside, corpus))  # minutes, if there are many
         check(given, index, encoder.dimension, count, remedy)
         _same_vectors(given, index, open_passages(aside), encoder)
         _put(given, wanted, aside)
         (aside / "joined").unlink(missing_ok=True)
-        return _finish(aside, encoder, settings, about | {"vectors": settings.vectors})
+        return _finish(aside, encoder, settings, about)
 
 
 def _wanted(dimension: int, settings: Retrieval) -> Any:
@@ -111,7 +110,7 @@ def _finish(aside: Path, encoder: Encoder, settings: Retrieval, about: dict[str,
         "search_parameters": settings.search_parameters,
         "encoding": encoder.encoding.model_dump(),
     }
-    write_manifest(aside, {**known, **about})
+    seal(aside, {**known, **about})
     return count
 
 

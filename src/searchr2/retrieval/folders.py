@@ -1,21 +1,25 @@
 """An index folder: built beside its place and renamed, so that it is whole or absent.
 
-Whatever the index, the folder has a copy of the passages in it, ``passages.jsonl`` with its offsets
-(``searchr2.passages``): a corpus itself.
+Whatever the index, the folder has the passages in it, ``passages.jsonl`` with its offsets
+(``searchr2.passages``): a corpus itself. A corpus of plain JSON lines is not copied but linked to,
+relative to the folder. The manifest has its size and digest, so that it is missed when it is gone,
+and refused when it is another one.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from searchr2.corpus import join_contents
-from searchr2.files import MANIFEST, PROVENANCE, DataError
+from searchr2.corpus import import_corpus, read_corpus
+from searchr2.files import MANIFEST, PROVENANCE, DataError, read_json, sha256, write_manifest
+from searchr2.formats import is_json_lines
 from searchr2.passages import PassageFile
+from searchr2.progress import bar
 from searchr2.trajectory import Document
 
 PASSAGES, OFFSETS = "passages.jsonl", "passages.jsonl.offsets"
@@ -62,20 +66,61 @@ def _refuse_strangers(folder: Path) -> None:
             raise DataError(f"{path}: not part of an index; give --out a folder of its own")
 
 
-def write_passages(folder: Path, passages: Iterable[Document]) -> Iterator[Document]:
-    """Yield each passage once its row is written; when all are consumed, they can be opened."""
-    with (folder / PASSAGES).open("wb") as file:
-        for passage in passages:
-            row = {"id": passage.id, "contents": join_contents(passage.title, passage.text)}
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+def take_passages(folder: Path, corpus: Path) -> Iterator[Document]:
+    """Yield each passage of ``corpus``; when all are consumed, ``open_passages`` finds them.
+
+    Raises ``DataError`` (file, row, reason) at a row that cannot be used.
+    """
+    place, count = folder / PASSAGES, 0
+    place.unlink(missing_ok=True)  # of an attempt that was killed
+    if is_json_lines(corpus):
+        there = corpus.parent.resolve() / corpus.name
+        place.symlink_to(os.path.relpath(there, folder.resolve()))
+        with PassageFile(corpus, folder / OFFSETS) as found:
+            count = len(found)
+    else:
+        import_corpus(corpus, place)
+    with bar(count, "reading", "passages") as shown:
+        for passage in read_corpus(corpus):
             yield passage
-    with open_passages(folder):
+            shown.update()
+    with PassageFile(place):
         (folder / f".{OFFSETS}.lock").unlink()
 
 
+def share_passages(folder: Path, beside: Path) -> None:
+    """Give the passages of ``folder`` to a folder ``beside`` it too."""
+    place = folder / PASSAGES
+    if place.is_symlink():
+        (beside / PASSAGES).symlink_to(place.readlink())
+    else:
+        link(place, beside / PASSAGES)
+    link(folder / OFFSETS, beside / OFFSETS)
+
+
 def open_passages(folder: Path) -> PassageFile:
-    """The passages of an index folder by row."""
-    return PassageFile(folder / PASSAGES)
+    """The passages of an index folder by row; raises ``DataError`` where they are others now."""
+    return PassageFile(folder / PASSAGES, make=False)
+
+
+def corpus_digest(corpus: Path) -> str:
+    """sha256 of a corpus; raises ``DataError`` where there is none."""
+    if not corpus.is_file():
+        raise DataError(f"{corpus}: no such file")
+    return sha256(corpus)
+
+
+def seal(folder: Path, about: dict[str, Any]) -> None:
+    """Write the manifest of a folder that is whole.
+
+    Raises ``DataError`` where the corpus it links to is not the one of ``corpus_sha256`` any more.
+    """
+    write_manifest(folder, about)
+    place = folder / PASSAGES
+    if place.is_symlink():
+        now = read_json(folder / MANIFEST)["files"][PASSAGES]["sha256"]
+        if now != about["corpus_sha256"]:
+            raise DataError(f"{place.resolve()}: it changed while it was indexed; start again")
 
 
 def link(source: Path, target: Path) -> None:

@@ -14,18 +14,15 @@ of different hardware.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from searchr2.corpus import join_contents
 from searchr2.files import DataError, read_json, write_json
 from searchr2.progress import bar
 from searchr2.retrieval.encoder import Encoder
-from searchr2.retrieval.folders import VECTORS, open_passages, write_passages
+from searchr2.retrieval.folders import VECTORS, corpus_digest, open_passages, take_passages
 from searchr2.retrieval.vectors import create_flat, write_rows
 from searchr2.tracking.lock import LockedError, exclusive
-from searchr2.trajectory import Document
 
 ENCODING = "encoding.json"
 SHARD = 1 << 14
@@ -36,21 +33,16 @@ class OtherEncoding(DataError):
     """A folder with vectors of other passages, or encoded otherwise."""
 
 
-def prepare(
-    folder: Path,
-    corpus: Callable[[], Iterable[Document]],
-    encoder: Encoder,
-    about: dict[str, Any],
-) -> None:
-    """Lay out ``folder`` for the vectors of ``corpus``, unless somebody has.
+def prepare(folder: Path, corpus: Path, encoder: Encoder) -> str:
+    """Lay out ``folder`` for the vectors of ``corpus``, unless somebody has; returns its sha256.
 
-    ``about`` says what the corpus is; raises ``OtherEncoding`` where the folder says another thing
-    of it, or of the encoding.
+    Raises ``OtherEncoding`` where the folder is of another corpus, or another encoding.
     """
-    wanted = {**about, **encoder.encoding.model_dump(), "shard": SHARD}
+    sha256 = corpus_digest(corpus)
+    wanted = {"corpus_sha256": sha256, **encoder.encoding.model_dump(), "shard": SHARD}
     with exclusive(folder / "prepare.lock", wait=True):
         if not (folder / ENCODING).is_file():
-            count = sum(1 for _ in write_passages(folder, corpus()))
+            count = sum(1 for _ in take_passages(folder, corpus))
             create_flat(folder / VECTORS, encoder.dimension, count)
             write_json(folder / ENCODING, wanted)
     found = read_json(folder / ENCODING)
@@ -60,6 +52,7 @@ def prepare(
                 f"{folder / ENCODING}: vectors of another encoding: {key} is {found.get(key)!r} "
                 f"there, {value!r} here; give another folder, or remove this one"
             )
+    return sha256
 
 
 def encode(folder: Path, encoder: Encoder) -> None:
