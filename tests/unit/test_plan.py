@@ -1,18 +1,29 @@
 """What an experiment will take: parameters, memory, disk, hours, and the refusal."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from searchr2.cli.main import main
-from searchr2.config import ConfigError, Deepspeed, Engine, Experiment, Grpo, Lora, Model, Rollout
-from searchr2.plan import advice, footprint, pace, shown, storage
-from searchr2.plan.experiment import make_plan, trained
+from searchr2.config import (
+    ConfigError,
+    Deepspeed,
+    Engine,
+    Experiment,
+    Grpo,
+    Lora,
+    Model,
+    Prompts,
+    Rollout,
+)
+from searchr2.plan import advice, footprint, lengths, pace, shown, storage
+from searchr2.plan.experiment import make_plan
 from searchr2.plan.footprint import Training
 from searchr2.plan.machine import GIB, GPUS, Machine, _cards, named_gpu
-from searchr2.plan.settings import laid_over, only_tables, read_config
+from searchr2.plan.settings import laid_over, only_tables, read_config, trained
 from searchr2.plan.shape import KNOWN, Shape, read_shape, shape_of
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +91,9 @@ TOY = Shape(100, 8, 16, 2, 4, 2, 2, tied=True, bias=False)
 def toy(processes=1, lora=None, **deepspeed) -> Training:
     settings = Deepspeed(**deepspeed)
     grpo = Grpo(micro_batch_tokens=128)
-    return Training(TOY, settings, Lora(rank=lora), grpo, Rollout(), Engine(), 128, 0.25, processes)
+    return Training(
+        TOY, settings, Lora(rank=lora), grpo, Rollout(), Engine(), 128, 100, 0.25, processes
+    )
 
 
 def test_parameters_by_hand():
@@ -98,6 +111,7 @@ def test_states_by_hand():
         "gradients": 4 * n,
         "optimizer": 8 * n,
         "reference policy": 4 * n,
+        "reduction buffer": 0,
     }
     bf16 = footprint.states(toy(bf16=True, zero_stage=1))
     assert bf16 == {
@@ -105,6 +119,7 @@ def test_states_by_hand():
         "gradients": (4 + 2) * n,
         "optimizer": 12 * n,
         "reference policy": 2 * n,
+        "reduction buffer": 4 * footprint.BUCKET,  # which sums in fp32
     }
 
 
@@ -119,7 +134,7 @@ def test_states_by_hand():
 )
 def test_zero_divides_what_its_stage_says(stage, divided):
     one, four = (footprint.states(toy(count, zero_stage=stage)) for count in (1, 4))
-    assert {name for name in one if four[name] == one[name] / 4} == divided
+    assert {name for name in one if one[name] and four[name] == one[name] / 4} == divided
     assert all(four[name] == one[name] for name in one if name not in divided)
 
 
@@ -154,7 +169,17 @@ def test_logits_keys_and_values_by_hand():
     assert footprint.logits(toy(bf16=True)) == 128 * 100 * (4 + 16 * 0.25)
     assert footprint.cache(toy(bf16=True)) == 2 * 2 * 4 * 2  # two layers of 4 keys, 4 values
     taken = footprint.rolling_out(toy(bf16=True))
-    assert taken["keys and values"] == 120 * 128 * 32 + footprint.PREFIXES
+    row = 128 * 32
+    assert taken["keys and values"] == 120 * row + 120 * row  # in a batch, and kept between turns
+    many = replace(toy(bf16=True), longest=10**6)
+    kept = footprint.rolling_out(many)["keys and values"] - 120 * 10**6 * 32
+    assert kept == footprint.PREFIXES  # and never more
+
+
+def test_adamw_steps_all_tensors_at_once_unless_its_states_are_in_ram():
+    assert footprint.stepping(toy(4, zero_stage=2)) == {"optimizer's step": TOY.parameters}
+    away = footprint.stepping(toy(4, zero_stage=2, offload_optimizer=True))
+    assert away == {"optimizer's step": 0}
 
 
 def test_servers_take_the_rollouts_off_the_gpu_and_stage_3_gathers_the_weights():
@@ -186,24 +211,47 @@ def test_a_flat_index_of_wiki_18_is_the_published_file():
     )
 
 
+def pretrained(**rollout) -> Experiment:
+    return Experiment(
+        model=Model(path="Qwen/Qwen2.5-7B"), prompts=Prompts(), rollout=Rollout(**rollout)
+    )
+
+
 def test_a_trajectory_ends_where_its_context_does():
-    rollout = Rollout(max_turns=4, max_turn_tokens=500, max_document_tokens=500)
-    whole = pace.trajectory(
-        rollout.model_copy(update={"max_context_tokens": 9000}), Experiment().retrieval
-    )
-    assert (whole.prompt, whole.written, whole.read) == (250, 400, 3 * 450)
-    short = pace.trajectory(
-        rollout.model_copy(update={"max_context_tokens": 1000}), Experiment().retrieval
-    )
-    assert (short.written, short.read) == (200, 450)
+    limits = {"max_turns": 4, "max_turn_tokens": 500, "max_document_tokens": 500}
+    asked = lengths.template(pretrained(), "actor")
+    whole = lengths.trajectory(pretrained(**limits, max_context_tokens=9000), turns=4)
+    assert (whole.prompt, whole.written) == (asked, 400)
+    assert whole.read == 3 * 3 * (148 - lengths.ROW) / 4  # passages of the generated world
+    room = round(asked) + 100 + (100 + 84) // 2  # for one turn and half a turn with its search
+    short = lengths.trajectory(pretrained(**limits, max_context_tokens=room), turns=4)
+    assert short.written == pytest.approx(150, abs=1)
+
+
+def test_the_longest_row_uses_the_limits_in_full_and_no_more_than_the_context():
+    limits = {"max_turns": 4, "max_turn_tokens": 500, "max_document_tokens": 180}
+    long = lengths.longest(pretrained(**limits, max_context_tokens=9000))
+    assert (long.written, long.read) == (2000, 3 * 3 * 200)
+    tight = lengths.longest(pretrained(**limits, max_context_tokens=3000))
+    assert tight.all == 3000
+    direct = lengths.longest(pretrained(**limits), "direct")
+    assert (direct.written, direct.read) == (500, 0)
+
+
+def test_prompts_are_as_long_as_their_templates():
+    """Qwen's tokenizer makes 101 tokens of the Actor's template, and 123 of the Meta-Refiner's."""
+    settings = paper()
+    for name, tokens in {"actor": 101, "refiner": 123}.items():
+        found = lengths.template(settings, name) - lengths.QUESTION
+        assert found == pytest.approx(tokens, rel=0.2)
 
 
 def test_a_step_by_hand():
-    tokens = pace.Tokens(prompt=200, written=300, read=500)
+    tokens = lengths.Tokens(prompt=200, written=300, read=500)
     grpo = Grpo(prompts_per_step=2, group_size=5)
-    plain = pace.step(grpo, tokens, revisions=0, joint=False)
+    plain = pace.step(grpo, tokens, revisions=0, joint=False, asking=0)
     assert (plain.trajectories, plain.written, plain.trained_on) == (10, 3000, 10_000)
-    joint = pace.step(grpo, tokens, revisions=1, joint=True)
+    joint = pace.step(grpo, tokens, revisions=1, joint=True, asking=150)
     assert joint.written == pytest.approx(3000 * 1.15)
     assert joint.trained_on == pytest.approx(10 * (1000 + 1150))  # and the verdict's row
 
@@ -233,9 +281,73 @@ def test_the_papers_7b_fits_8_gpus_of_80_gb_and_not_one_of_24():
     small = replace(CLUSTER, gpus=1, gpu=GPUS["rtx4090-24"])
     with pytest.raises(shown.PlanError) as caught:
         shown.check(make_plan(settings, small))
-    line = next(line for line in str(caught.value).splitlines() if "run search-r2 " in line)
+    line = next(line for line in str(caught.value).splitlines() if "search-r1, search-r2" in line)
     assert "optimizer 85.1" in line  # 12 bytes of 7.6 billion, by hand
     assert "has 23.6 GiB" in line
+
+
+def test_7b_under_zero_3_on_eight_gpus_by_hand():
+    """7,615,616,512 parameters in bf16, 1/8 of each state a GPU; a step of 8,192 tokens.
+
+    GB: weights 15.23 / 8 = 1.904, and the reference as much; gradients in fp32 30.46 / 8 = 3.808;
+    fp32 weights and moments 91.39 / 8 = 11.42; gathered whole 15.23. A layer keeps 233,472 bytes a
+    token, and its input of 7,168 is kept of all 28: 8,192 x (200,704 + 233,472) = 3.557.
+    """
+    settings = paper()
+    zero = settings.deepspeed.model_copy(update={"zero_stage": 3})
+    plan = make_plan(settings.model_copy(update={"deepspeed": zero}), CLUSTER)
+    run = plan.runs[-1].memory
+    assert run.shape.parameters == 7_615_616_512
+    gigabytes = {
+        name: size / 1e9
+        for parts in (footprint.states(run), *footprint.phases(run).values())
+        for name, size in parts.items()
+    }
+    by_hand = {
+        "weights": 1.904,
+        "reference policy": 1.904,
+        "gradients": 3.808,
+        "optimizer": 11.423,
+        "reduction buffer": 1.0,
+        "weights gathered whole": 15.231,
+        "optimizer's step": 3.808,
+        "activations": 3.557,
+    }
+    assert {name: gigabytes[name] for name in by_hand} == pytest.approx(by_hand, abs=1e-3)
+    # 8,192 x 152,064 logits of 2 + 2 bytes, and 16 of each trained one: 3,000 of 5,624 at the most
+    assert gigabytes["logits"] == pytest.approx(1.2457 * (4 + 16 * 0.53), rel=0.01)
+    h200 = replace(CLUSTER, gpu=GPUS["h200-141"])
+    assert list(shown.problems(make_plan(settings, h200))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "gibibytes"),
+    [("search-r1", 2.4, 1.24), ("search-r2", 4.7, 1.19), ("base", 289 / 4400, 0.75)],
+)
+def test_the_default_is_estimated_within_half_of_what_it_takes(name, seconds, gibibytes):
+    """CPU time of a step, one thread, and resident memory, of a run of the default config."""
+    plan = make_plan(read_config([ROOT / "config.yaml"]), BARE)
+    [run] = [run for run in [*plan.stages, *plan.runs] if run.name == name]
+    assert 1 / 1.5 < (run.rollout_s + run.update_s) / seconds < 1.5
+    assert 1 / 1.5 < sum(footprint.peak(run.memory)[1].values()) / GIB / gibibytes < 1.5
+
+
+def test_what_a_finished_run_of_the_same_settings_took_stands_beside_the_estimate(tmp_path):
+    settings = read_config([ROOT / "config.yaml"]).model_copy(update={"results": str(tmp_path)})
+    folder = tmp_path / "train" / "search-r2" / "seed1"
+    folder.mkdir(parents=True)
+    grpo = settings.grpo.model_dump()
+    recorded = {"config": {"grpo": grpo, "seed": 1}}
+    rows = [{"metrics": {"time/step": second}} for second in (9.0, 4.5, 4.0)]
+    (folder / "run.json").write_text(json.dumps(recorded))
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [{"metrics": {}}, *rows])))
+    assert shown.measured(settings) == {}  # it is not finished
+    (folder / "manifest.json").write_text("{}")
+    assert shown.measured(settings) == {"search-r2": 4.5}
+    assert re.search(r"search-r2 .* 4\.5 \|$", shown.page(make_plan(settings, BARE)), re.M)
+    grpo["group_size"] += 1
+    (folder / "run.json").write_text(json.dumps(recorded))
+    assert shown.measured(settings) == {}
 
 
 def test_the_papers_32b_fits_four_nodes_and_not_one():
@@ -265,6 +377,13 @@ def test_what_would_help_is_computed_and_fits():
     assert [
         c for c in advice.changes(run) if c[1].deepspeed.offload_parameters and c[1].stage < 3
     ] == []
+
+
+def test_a_supervised_run_is_told_of_its_own_setting():
+    run = next(run.memory for run in make_plan(paper(), CLUSTER).runs if run.name == "rejection")
+    said = [said for said, _ in advice.changes(run)]
+    assert any("supervised.micro_batch_size: 1" in line for line in said)
+    assert not any("grpo." in line for line in said)
 
 
 def test_where_nothing_helps_it_says_so():

@@ -33,6 +33,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decode", type=float, default=usual.decode, help="bandwidth's share (%(default)s)"
     )
+    parser.add_argument(
+        "--turns", type=float, default=usual.turns, help="of a trajectory, on average (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -53,6 +56,6 @@ def run(options: argparse.Namespace) -> None:
         options.ram_gib,
         options.disk_gb,
     )
-    plan = make_plan(settings, machine, Assumptions(options.mfu, options.decode))
+    plan = make_plan(settings, machine, Assumptions(options.mfu, options.decode, options.turns))
     print(shown.page(plan), end="", flush=True)
     shown.check(plan)

@@ -53,7 +53,10 @@ def changes(run: Training) -> Iterator[tuple[str, Training]]:
     while tokens > max(LEAST, run.longest):
         tokens = max(LEAST, run.longest, tokens // 2)
         run = replace(run, grpo=run.grpo.model_copy(update={"micro_batch_tokens": tokens}))
-        chosen["grpo.micro_batch_tokens"] = tokens
+        if run.compared:
+            chosen["grpo.micro_batch_tokens"] = tokens
+        else:
+            chosen["supervised.micro_batch_size"] = max(1, tokens // run.longest)
         yield _said(chosen), run
     if run.lora.rank is None:
         chosen["lora.rank"] = 16

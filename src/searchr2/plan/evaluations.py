@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from searchr2.config import SETS, Experiment
 from searchr2.plan.footprint import Training
+from searchr2.plan.lengths import longest, trajectory
 from searchr2.plan.machine import Machine
-from searchr2.plan.pace import Assumptions, longest, rollout_seconds, trajectory
+from searchr2.plan.pace import Assumptions, rollout_seconds
 from searchr2.plan.settings import resolved
 from searchr2.plan.shape import Shape
 from searchr2.splits import EVALUATION
@@ -41,13 +42,13 @@ def hours(
     settings: Experiment, shape: Shape, machine: Machine, sure: Assumptions, asked: int
 ) -> float:
     """Of one evaluation by one process, ``batch_size`` trajectories at a time."""
-    tokens = trajectory(settings.rollout, settings.retrieval)
+    tokens = trajectory(settings, sure.turns)
     grpo = settings.grpo.model_copy(
         update={"prompts_per_step": settings.evaluation.batch_size, "group_size": 1}
     )
     memory = Training(
         shape, resolved(settings), settings.lora, grpo, settings.rollout, settings.engine,
-        longest(settings.rollout, settings.retrieval, False), 0.0, 1,
+        round(longest(settings).all), tokens.all, 0.0, 1,
     )  # fmt: skip
     alone = replace(machine, nodes=1, gpus=min(1, machine.gpus))
     seconds = rollout_seconds(

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from searchr2.config import Experiment
-from searchr2.plan import evaluations, footprint, pace, storage
+from searchr2.config import Experiment, Run, Supervised, Updates
+from searchr2.plan import evaluations, footprint, lengths, pace, storage
 from searchr2.plan.footprint import Bytes, Training
+from searchr2.plan.lengths import Tokens
 from searchr2.plan.machine import Machine
 from searchr2.plan.pace import Assumptions, Step
-from searchr2.plan.settings import of_run, resolved
+from searchr2.plan.settings import MODELS, of_run, resolved, trained
 from searchr2.plan.shape import Shape, shape_of
+from searchr2.splits import TRAINING
+
+UNION = sum(split.questions for split in TRAINING.values())
+"""Training questions where nobody says how many are taken: the paper's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Plan:
     settings: Experiment
     machine: Machine
     shape: Shape
+    stages: list[RunPlan]
+    """Those that make the small model, once for all runs and seeds."""
     runs: list[RunPlan]
     disk: Bytes
     ram: Bytes
@@ -53,7 +60,8 @@ class Plan:
 
     @property
     def training_hours(self) -> float:
-        return len(self.settings.seeds) * sum(run.hours for run in self.runs)
+        once = sum(stage.hours for stage in self.stages)
+        return once + len(self.settings.seeds) * sum(run.hours for run in self.runs)
 
     @property
     def gpu_hours(self) -> float:
@@ -69,18 +77,23 @@ def make_plan(settings: Experiment, machine: Machine, sure: Assumptions | None =
     """The plan; raises ``ConfigError`` where a setting leaves it open what would be taken."""
     sure = sure or Assumptions()
     shape = shape_of(settings.model)
-    runs = [plan_run(settings, name, shape, machine, sure) for name in trained(settings)]
+    wanted = trained(settings)
+    stages = [plan_run(settings, name, shape, machine, sure) for name in wanted if name in MODELS]
+    runs = [plan_run(settings, name, shape, machine, sure) for name in wanted if name not in MODELS]
     corpus = storage.corpus_of(settings)
     on_disk, in_ram = storage.index(settings, corpus)
     asked = evaluations.questions(settings)
-    disk = {**storage.data(settings, corpus), **on_disk, **_kept(settings, shape, runs, asked)}
+    tokens = lengths.trajectory(settings, sure.turns).all
+    kept = _kept(settings, shape, runs, evaluations.count(settings) * asked * tokens)
+    disk = {**storage.data(settings, corpus), **on_disk, **kept}
     return Plan(
         settings,
         machine,
         shape,
+        stages,
         runs,
         disk,
-        {**in_ram, **_working(runs, machine)},
+        {**in_ram, **_working([*stages, *runs], machine)},
         evaluations.count(settings),
         asked,
         evaluations.hours(settings, shape, machine, sure, asked),
@@ -88,30 +101,17 @@ def make_plan(settings: Experiment, machine: Machine, sure: Assumptions | None =
     )
 
 
-def trained(settings: Experiment) -> list[str]:
-    """The runs that the tables need and that nobody brought, in the config's order."""
-    rows = {row for table in settings.tables.values() for row in table.rows}
-    rows |= {
-        name.partition("@")[0]
-        for table in settings.tables.values()
-        for pair in table.compare
-        for name in pair
-    }
-    wanted = {settings.rows[row].checkpoint for row in rows}
-    for name in list(wanted):
-        while name in settings.runs and settings.runs[name].model is None:
-            name = settings.runs[name].start
-            wanted.add(name)
-    return [name for name, run in settings.runs.items() if name in wanted and run.model is None]
-
-
 def plan_run(
     settings: Experiment, name: str, shape: Shape, machine: Machine, sure: Assumptions
 ) -> RunPlan:
-    """What run ``name`` takes; supervised runs too, as many updates of so many rows."""
-    run, of = of_run(settings, name), settings.runs[name]
-    tokens = pace.trajectory(run.rollout, run.retrieval, of.method)
+    """What run ``name`` takes; supervised ones and stages too, as many updates of so many rows."""
+    run = settings if name in MODELS else of_run(settings, name)
+    of = Run(kind="sft") if name in MODELS else settings.runs[name]
+    updates = {"base": run.base, "instruct": run.instruct}.get(name, run.supervised)
+    tokens = lengths.trajectory(run, sure.turns, of.method)
+    most = lengths.longest(run, of.method)
     revisions = run.refiner.max_revisions if of.kind == "grpo" else 0
+    asking = lengths.template(run, "refiner") if revisions else 0
     memory = Training(
         shape,
         resolved(run),
@@ -119,16 +119,21 @@ def plan_run(
         run.grpo,
         run.rollout,
         run.engine,
-        pace.longest(run.rollout, run.retrieval, revisions > 0),
-        tokens.written / tokens.all,
+        round(most.all + asking),
+        tokens.all,
+        most.written / most.all,
         machine.processes,
         machine.nodes,
         validated(run) if of.kind == "grpo" else 0,
         of.kind == "grpo",
+        machine.gpu is not None,
+        of.kind != "sft",
     )
-    step, steps = pace.step(run.grpo, tokens, revisions, run.refiner.joint), run.grpo.steps
-    if of.kind != "grpo":
-        memory, step, steps = _supervised(run, of.kind, memory, tokens)
+    if of.kind == "grpo":
+        step = pace.step(run.grpo, tokens, revisions, run.refiner.joint, asking)
+        steps = run.grpo.steps
+    else:
+        memory, step, steps = _supervised(updates, of.kind, memory, tokens)
     return RunPlan(
         name,
         memory,
@@ -145,28 +150,28 @@ def validated(run: Experiment) -> int:
 
 
 def _supervised(
-    run: Experiment, kind: str, memory: Training, tokens: pace.Tokens
+    settings: Updates, kind: str, memory: Training, tokens: Tokens
 ) -> tuple[Training, Step, int]:
     """Its rollouts, if it makes any, dealt out to its updates."""
-    settings = run.supervised
     rows = settings.micro_batch_size or settings.batch_size
-    length = pace.PROMPT + pace.TURN if kind == "sft" else tokens.all
-    longest = length if kind == "sft" else memory.longest
+    longest = round(tokens.all) if kind == "sft" else memory.longest
     grpo = memory.grpo.model_copy(
         update={"micro_batch_tokens": rows * longest, "importance_cap": None}
     )
-    sampled = 0 if kind == "sft" else settings.samples * (settings.prompts or 169_615)
+    sampled = 0
+    if isinstance(settings, Supervised) and kind != "sft":
+        sampled = settings.samples * (settings.prompts or UNION)
     step = Step(
         settings.batch_size,
         sampled * tokens.written / settings.steps,
         sampled * (tokens.prompt + tokens.read) / settings.steps,
-        settings.batch_size * length,
+        settings.batch_size * tokens.all,
     )
     return replace(memory, grpo=grpo, longest=longest), step, settings.steps
 
 
-def _kept(settings: Experiment, shape: Shape, runs: list[RunPlan], asked: int) -> Bytes:
-    """Bytes of what training and evaluation leave."""
+def _kept(settings: Experiment, shape: Shape, runs: list[RunPlan], answered: float) -> Bytes:
+    """Bytes of what training leaves, and evaluations of so many tokens."""
     ends = rolling = snapshots = handed = 0.0
     for run in runs:
         own = of_run(settings, run.name)
@@ -178,15 +183,13 @@ def _kept(settings: Experiment, shape: Shape, runs: list[RunPlan], asked: int) -
         if settings.runs[run.name].kind == "grpo":
             snapshots += export * (max(0, run.steps - 1) // own.grpo.snapshot_every)
             handed += export * own.engine.keep if own.engine.kind != "local" else 0
-    tokens = pace.trajectory(settings.rollout, settings.retrieval).all
-    rows = evaluations.count(settings) * asked
     seeds = len(settings.seeds)
     parts = {
         "trained models": ends * seeds,
         "snapshots": snapshots * seeds,
         "checkpoints to go on from": rolling * seeds,
         "weights handed to servers": handed * seeds,
-        "predictions": rows * tokens * storage.PREDICTION,
+        "predictions": answered * storage.PREDICTION,
     }
     return {name: size for name, size in parts.items() if size}
 

@@ -6,7 +6,6 @@ what the backward pass keeps, counted layer by layer as in Korthikanti et al., a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from searchr2.config import Deepspeed, Engine, Grpo, Lora, Rollout
@@ -18,13 +17,17 @@ ADAM = 8
 MASTER = 4
 """Bytes of the fp32 copy that steps in bf16 are added to, a parameter."""
 CONTEXT = 1.5 * GIB
-"""CUDA's context, its libraries' workspaces and communication buffers."""
+"""CUDA's context, its libraries' workspaces and NCCL's buffers."""
+LIBRARIES = 0.5 * GIB
+"""RAM of a process that has imported everything: the default config's sft takes 0.57 in all."""
+BUCKET = 500_000_000
+"""Gradients that ZeRO gathers before it sends them, DeepSpeed's ``reduce_bucket_size``."""
 FRAGMENTATION = 0.08
 """Of what is allocated and freed over and over, lost between blocks."""
 ROWS = 256
 """Trajectories that the engine in process decodes side by side (``LocalEngine``)."""
 PREFIXES = 768 << 20
-"""Bytes of states that it keeps between turns."""
+"""Bytes of states that it keeps between turns, at most."""
 Bytes = dict[str, float]
 
 
@@ -40,6 +43,8 @@ class Training:
     engine: Engine
     longest: int
     """Tokens of the longest row."""
+    usual: float
+    """Tokens of a row on average."""
     trained_share: float
     """Of a micro-batch's tokens, those that carry loss."""
     processes: int
@@ -48,6 +53,8 @@ class Training:
     """Questions of a validation, which are answered side by side as rollouts are."""
     compared: bool = True
     """Whether a reference policy is held (GRPO) or nothing is compared with (supervised)."""
+    on_gpu: bool = True
+    rolls_out: bool = True
 
     @property
     def stage(self) -> int:
@@ -82,7 +89,15 @@ def states(run: Training) -> Bytes:
         "gradients": gradients(run),
         "optimizer": kept,
         "reference policy": reference,
+        "reduction buffer": buffer(run),
     }
+
+
+def buffer(run: Training) -> float:
+    """Bytes in which ZeRO collects gradients to send; stage 1 in bf16 sums them there in fp32."""
+    if not run.stage or not run.on_gpu:
+        return 0.0
+    return BUCKET * (4 if run.stage == 1 else run.width)
 
 
 def gradients(run: Training) -> float:
@@ -133,14 +148,25 @@ def cache(run: Training, width: int | None = None) -> float:
 
 
 def rolling_out(run: Training) -> Bytes:
-    """What the engine takes in this process beyond the states, while nothing is updated."""
+    """What the engine takes in this process beyond the states, while nothing is updated.
+
+    Its buffers have up to two and a half times the room that their rows need; rows that all use
+    their limits in full, which is what is counted, come to more than that.
+    """
     gathered = run.shape.parameters * run.width if run.stage == 3 else 0
     taken: Bytes = {"weights gathered whole": gathered}
-    if run.engine.kind == "local":
+    if run.engine.kind == "local" and run.rolls_out:
         most = max(run.grpo.prompts_per_step * run.grpo.group_size, run.validated)
-        rows = min(ROWS, -(-most // run.processes))
-        taken["keys and values"] = rows * run.longest * cache(run) + PREFIXES
+        row = run.longest * cache(run)
+        mine = -(-most // run.processes)
+        taken["keys and values"] = min(ROWS, mine) * row + min(PREFIXES, mine * row)
     return taken
+
+
+def stepping(run: Training) -> Bytes:
+    """What AdamW makes for a moment where it steps all of its tensors at once."""
+    own = 0.0 if run.deepspeed.offload_optimizer else run.trained * 4 * run.share(1)
+    return {"optimizer's step": own}
 
 
 def phases(run: Training) -> dict[str, Bytes]:
@@ -152,12 +178,13 @@ def phases(run: Training) -> dict[str, Bytes]:
     working = {
         "rollout": rolling_out(run),
         "update": {"activations": activations(run), "logits": logits(run)},
+        "step": stepping(run),
     }
-    return {phase: {**held, **_with_overhead(parts)} for phase, parts in working.items()}
-
-
-def _with_overhead(parts: Mapping[str, float]) -> Bytes:
-    return {**parts, "overhead": CONTEXT + FRAGMENTATION * sum(parts.values())}
+    always = CONTEXT if run.on_gpu else LIBRARIES
+    return {
+        phase: {**held, **parts, "overhead": always + FRAGMENTATION * sum(parts.values())}
+        for phase, parts in working.items()
+    }
 
 
 def peak(run: Training) -> tuple[str, Bytes]:
@@ -174,4 +201,8 @@ def in_ram(run: Training) -> Bytes:
         kept += optimizer(run) + run.trained * 4 * run.share(1)
     if run.deepspeed.offload_parameters:
         kept += 2 * share * run.share(3)
-    return {"models as they load": each * share, "offloaded": each * kept}
+    return {
+        "libraries": each * LIBRARIES,
+        "models as they load": each * share,
+        "offloaded": each * kept,
+    }

@@ -59,9 +59,10 @@ class Machine:
         return max(1, self.nodes * self.gpus)
 
     def says(self) -> str:
-        cards = f"{self.gpus} x {self.gpu.name}" if self.gpu else "no GPU"
-        ram, disk = f"{self.ram / GIB:,.1f} GiB RAM", f"{self.disk / 1e9:,.0f} GB of free disk"
-        return f"{self.nodes} node(s) with {cards}, {self.cores} cores and {ram}; {disk}"
+        cards = f"{self.gpus} x {self.gpu.name}" if self.gpu else f"{self.cores} cores and no GPU"
+        ram, disk = f"{self.ram / GIB:,.1f} GiB of RAM", f"{self.disk / 1e9:,.0f} GB of free disk"
+        nodes = f"{self.nodes} nodes, each" if self.nodes > 1 else "1 node"
+        return f"{nodes} with {cards}, {ram}; {disk}"
 
 
 def this_machine(results: Path) -> Machine:

@@ -14,6 +14,8 @@ OVERRIDABLE = [
     name for name, field in Run.model_fields.items() if field.annotation == dict[str, Any]
 ]
 """The sections in which a run may differ."""
+MODELS = ("base", "instruct")
+"""The stages that make the small model where none is brought."""
 
 
 def read_config(paths: list[Path]) -> Experiment:
@@ -59,6 +61,27 @@ def only_tables(settings: Experiment, names: list[str]) -> Experiment:
         if name not in settings.tables:
             raise ConfigError(f"--tables {name}: not one of {', '.join(settings.tables)}")
     return settings.model_copy(update={"tables": {name: settings.tables[name] for name in names}})
+
+
+def trained(settings: Experiment) -> list[str]:
+    """Stages and runs that the tables need and that nobody brought, in the order they are made."""
+    rows = {row for table in settings.tables.values() for row in table.rows}
+    rows |= {
+        name.partition("@")[0]
+        for table in settings.tables.values()
+        for pair in table.compare
+        for name in pair
+    }
+    wanted = {settings.rows[row].checkpoint for row in rows}
+    for name in list(wanted):
+        while name in settings.runs and settings.runs[name].model is None:
+            name = settings.runs[name].start
+            wanted.add(name)
+    stages = []
+    if settings.model.path is None:
+        stages = ["base"] if settings.model.instruct or "instruct" not in wanted else list(MODELS)
+    runs = [name for name, run in settings.runs.items() if name in wanted and run.model is None]
+    return [*stages, *runs]
 
 
 def resolved(run: Experiment) -> Deepspeed:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
 
-from searchr2.files import UserError
+from searchr2.config import Experiment
+from searchr2.files import UserError, read_json
 from searchr2.markdown import grid
 from searchr2.plan import footprint
 from searchr2.plan.advice import advice
 from searchr2.plan.experiment import Plan, RunPlan
 from searchr2.plan.footprint import Bytes
 from searchr2.plan.machine import GIB
+from searchr2.plan.settings import OVERRIDABLE, of_run
 
 
 class PlanError(UserError):
@@ -38,13 +43,15 @@ def problems(plan: Plan) -> Iterator[str]:
         )
     if machine.gpu is None:
         return
-    for run in plan.runs:
-        phase, parts = footprint.peak(run.memory)
+    for runs in alike(plan.runs):
+        phase, parts = footprint.peak(runs[0].memory)
         if sum(parts.values()) > machine.gpu.memory:
+            names = ", ".join(run.name for run in runs)
             yield (
-                f"GPU memory: run {run.name} needs {sum(parts.values()) / GIB:,.1f} GiB on each GPU"
+                f"GPU memory: {names}: {sum(parts.values()) / GIB:,.1f} GiB are needed on each GPU"
                 f" ({phase}: {_said(parts, GIB)}), and {machine.gpu.name} has"
-                f" {machine.gpu.memory / GIB:,.1f} GiB; {advice(run.memory, machine.gpu.memory)}"
+                f" {machine.gpu.memory / GIB:,.1f} GiB;"
+                f" {advice(runs[0].memory, machine.gpu.memory)}"
             )
 
 
@@ -57,41 +64,55 @@ def page(plan: Plan) -> str:
     """Machine, memory, disk, time and what was assumed."""
     backbone = plan.settings.model.path or plan.settings.model.backbone
     local = plan.settings.engine.kind == "local"
-    where = "each process" if plan.machine.gpu is None else "each GPU"
+    made, gpu = [*plan.stages, *plan.runs], plan.machine.gpu is not None
+    where = "each GPU" if gpu else "each process"
     parts = [
         f"{plan.settings.name}: {backbone}, {_count(plan.shape.parameters)} parameters",
         f"on {plan.machine.says()}",
-        f"## Memory of {where}, GiB\n\n{memory_table(plan.runs)}" if plan.runs else "",
+        f"## Memory of {where}, GiB\n\n{memory_table(made)}" if made else "",
         "" if local or not plan.runs else servers(plan),
         f"## RAM of each node, GiB\n\n{sizes(plan.ram, GIB)}",
         f"## Disk, GB\n\n{sizes(plan.disk, 1e9)}",
-        f"## Time\n\n{time_table(plan.runs)}" if plan.runs else "",
+        f"## Time\n\n{time_table(made, measured(plan.settings))}" if made else "",
         totals(plan),
-        "## Assumed, not measured\n\n" + "\n".join(f"- {line}" for line in plan.sure.says()),
+        "## Assumed, not measured\n\n"
+        + "\n".join(f"- {line}" for line in plan.sure.says(gpu, plan.settings.model.path is None)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def memory_table(runs: list[RunPlan]) -> str:
-    """A line a run, its larger phase; runs that take the same share a line."""
-    alike: dict[tuple[str, tuple[tuple[str, float], ...]], list[str]] = {}
+def alike(runs: list[RunPlan]) -> list[list[RunPlan]]:
+    """Runs that take the same memory."""
+    groups: dict[tuple[object, ...], list[RunPlan]] = {}
     for run in runs:
         phase, parts = footprint.peak(run.memory)
-        alike.setdefault((phase, tuple(parts.items())), []).append(run.name)
-    columns = list(dict.fromkeys(name for _, parts in alike for name, _ in parts))
-    lines = [
-        [", ".join(names), phase, *(_gib(dict(parts).get(c)) for c in columns), _gib(_sum(parts))]
-        for (phase, parts), names in alike.items()
-    ]
+        groups.setdefault((phase, *parts.items()), []).append(run)
+    return list(groups.values())
+
+
+def memory_table(runs: list[RunPlan]) -> str:
+    """The larger phase of each run; runs that take the same share a line."""
+    groups = alike(runs)
+    peaks = [footprint.peak(group[0].memory) for group in groups]
+    names = dict.fromkeys(name for _, parts in peaks for name in parts)
+    columns = [name for name in names if any(parts.get(name) for _, parts in peaks)]
+    columns.sort(key="overhead".__eq__)
+    lines = []
+    for group, (phase, parts) in zip(groups, peaks, strict=True):
+        sizes = [_size(parts.get(name), GIB) for name in columns]
+        lines.append([_named(group), phase, *sizes, _size(sum(parts.values()), GIB)])
     return grid(["run", "largest in", *columns, "sum"], lines, words=2)
 
 
-def _sum(parts: tuple[tuple[str, float], ...]) -> float:
-    return sum(size for _, size in parts)
+def _named(runs: list[RunPlan]) -> str:
+    shown = ", ".join(run.name for run in runs[:2])
+    return shown if len(runs) < 3 else f"{shown} and {len(runs) - 2} more"
 
 
-def _gib(size: float | None) -> str:
-    return "-" if size is None else f"{size / GIB:,.2f}"
+def _size(size: float | None, unit: float) -> str:
+    if not size:
+        return "-"
+    return f"{size / unit:,.2f}" if size / unit >= 0.005 else "<0.01"
 
 
 def servers(plan: Plan) -> str:
@@ -106,12 +127,13 @@ def servers(plan: Plan) -> str:
 
 
 def sizes(parts: Bytes, unit: float) -> str:
-    lines = [[name, f"{size / unit:,.2f}"] for name, size in parts.items()]
-    return grid(["", "size"], [*lines, ["sum", f"{sum(parts.values()) / unit:,.2f}"]])
+    lines = [[name, _size(size, unit)] for name, size in parts.items() if size]
+    return grid(["", "size"], [*lines, ["sum", _size(sum(parts.values()), unit)]])
 
 
-def time_table(runs: list[RunPlan]) -> str:
-    header = ["run", "steps", "rollouts", "written", "trained on", "rollout s", "update s", "hours"]
+def time_table(runs: list[RunPlan], measured: dict[str, float]) -> str:
+    """A line a run; beside the estimate what a step of it took, where there is a record of it."""
+    header = ["run", "steps", "rows", "written", "trained on", "rollout s", "update s", "in all"]
     lines = [
         [
             run.name,
@@ -121,25 +143,62 @@ def time_table(runs: list[RunPlan]) -> str:
             _count(run.step.trained_on),
             f"{run.rollout_s:,.1f}",
             f"{run.update_s:,.1f}",
-            f"{run.hours:,.2f}",
+            _lasting(run.hours),
         ]
         for run in runs
     ]
-    return grid(header, lines) + "\n\nRollouts, tokens and seconds are those of one step."
+    said = "Rows, tokens and seconds are those of one step."
+    if measured:
+        header.append("measured s")
+        for line in lines:
+            line.append(f"{measured[line[0]]:,.1f}" if line[0] in measured else "-")
+        said += " Measured is the median step of the finished run under the results folder."
+    return f"{grid(header, lines)}\n\n{said}"
+
+
+def measured(settings: Experiment) -> dict[str, float]:
+    """Run -> median seconds of a step, of those recorded with the settings that are planned."""
+    found = {}
+    for name in settings.runs:
+        folder = Path(settings.results, "train", name, f"seed{settings.seeds[0]}")
+        if not (folder / "manifest.json").is_file():  # written when a run is finished
+            continue
+        planned, ran = of_run(settings, name).model_dump(), read_json(folder / "run.json")["config"]
+        same = all(
+            planned[section].get(key) == value
+            for section in {*OVERRIDABLE} & {*ran}
+            for key, value in ran[section].items()
+        )
+        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+        steps = [row["metrics"]["time/step"] for row in rows if "time/step" in row["metrics"]]
+        if same and steps:
+            found[name] = median(steps)
+    return found
 
 
 def totals(plan: Plan) -> str:
     seeds = len(plan.settings.seeds)
     evaluating = plan.evaluations * plan.evaluation_hours
     lines = [
-        f"Training: {plan.training_hours:,.1f} hours, {seeds} seed(s), one run after the other.",
-        f"Evaluation: {plan.evaluations} of {plan.questions:,} questions, {evaluating:,.1f} hours"
-        " one after the other, each by one process.",
+        f"Training: {_lasting(plan.training_hours)}, {_several(seeds, 'seed')}, one run after the"
+        " other.",
+        f"Evaluation: {plan.evaluations} of {plan.questions:,} questions each,"
+        f" {_lasting(evaluating)} one after the other, by one process.",
     ]
     if plan.machine.gpu is not None:
         own = plan.settings.engine.kind == "local"
         lines.append(f"GPU-hours: {plan.gpu_hours:,.0f}" + ("." if own else ", servers included."))
     return "\n".join(lines)
+
+
+def _lasting(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:,.1f} h"
+    return f"{hours * 60:.1f} min" if hours >= 1 / 60 else f"{hours * 3600:.0f} s"
+
+
+def _several(number: int, of: str) -> str:
+    return f"{number} {of}{'s' * (number > 1)}"
 
 
 def _count(number: float) -> str:
