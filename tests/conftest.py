@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from fakes.hub import FakeHub
+from tenacity import wait_none
+
+from searchr2 import servers
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
@@ -15,6 +18,12 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip("no real passages and questions in ../shared/real")
     return REAL
+
+
+@pytest.fixture
+def no_pauses(monkeypatch) -> None:
+    """Servers are asked again at once."""
+    monkeypatch.setattr(servers, "PAUSES", wait_none())
 
 
 @pytest.fixture

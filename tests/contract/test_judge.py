@@ -42,7 +42,7 @@ def in_process(reader, max_tokens=3000):
 
 def over_http(reader, url, **settings):
     given = {"kind": "http", "model": "judge", "url": url, "timeout": 10.0, **settings}
-    return ModelJudge(HttpChat(config.Judge(**given), pause=0.001), SHOWN)
+    return ModelJudge(HttpChat(config.Judge(**given)), SHOWN)
 
 
 @pytest.fixture(params=["evidence", "local", "http", "fake"])

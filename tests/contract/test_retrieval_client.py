@@ -9,14 +9,12 @@ from searchr2.cli.main import main
 from searchr2.config import ConfigError, Remote
 from searchr2.files import ArtifactError
 from searchr2.retrieval import bm25, client
-from searchr2.retrieval.client import BadReply, Http, RequestRefused, RetrievalError, Unreachable
+from searchr2.retrieval.client import Http
+from searchr2.servers import BadReply, Refused, ServerError, Unreachable
 from searchr2.trajectory import Document
 from tests.servers import Reply, nobody, scripted
 
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    monkeypatch.setattr(client, "PAUSE", 0.01)
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def http(*urls, timeout_s=5.0, deadline_s=10.0, retries=0):
@@ -93,6 +91,7 @@ BROKEN = {
     "too many": (reply([], []), BadReply, "2 results to 1 queries"),
     "NaN": (PASSING["NaN"], BadReply, "the score is nan"),
     "infinite": (reply([item("cat", float("inf"))]), BadReply, "the score is inf"),
+    "a number past all": (reply([item("cat", 10**400)]), BadReply, "OverflowError"),
     "a score in words": (reply([item("cat", "high")]), BadReply, "the score is 'high'"),
     "true for a score": (reply([item("cat", True)]), BadReply, "the score is True"),
     "no score": (reply([{"document": {"id": "1", "contents": "x"}}]), BadReply, "KeyError 'score'"),
@@ -104,15 +103,19 @@ BROKEN = {
     "a number": (reply(3), BadReply, "a result is not"),
     "a list": (Reply(b"[]"), BadReply, "without a list of results"),
     "an error as 200": (Reply(b'{"error": "no"}'), BadReply, "without a list of results"),
-    "not found": (Reply(b"no", 404), RequestRefused, "status 404: 'no'; is that a retrieval"),
-    "refused": (Reply(b"topk", 422), RequestRefused, "status 422"),
-    "moved": (Reply(b"", 302), RequestRefused, "status 302"),
+    "not found": (
+        Reply(b"no", 404),
+        Refused,
+        "status 404: 'no'; does a retrieval server run there",
+    ),
+    "refused": (Reply(b"topk", 422), Refused, "status 422"),
+    "moved": (Reply(b"", 302), Refused, "status 302"),
 }
 
 
 @pytest.mark.parametrize(("broken", "kind", "said"), BROKEN.values(), ids=BROKEN)
 def test_what_goes_wrong_is_an_error_that_names_address_and_reason(broken, kind, said):
-    with scripted(broken) as server, pytest.raises(RetrievalError) as error:
+    with scripted(broken) as server, pytest.raises(ServerError) as error:
         http(server.url).search(["?"], 3)
     assert error.type is kind
     assert str(error.value).startswith(f"{server.url}: ")
@@ -121,13 +124,15 @@ def test_what_goes_wrong_is_an_error_that_names_address_and_reason(broken, kind,
 
 @pytest.mark.parametrize("name", ["not found", "refused", "moved"])
 def test_what_will_not_pass_is_said_at_once(name):
-    with scripted(BROKEN[name][0]) as server, pytest.raises(RequestRefused):
+    with scripted(BROKEN[name][0]) as server, pytest.raises(Refused):
         http(server.url, retries=5).search(["?"], 3)
     assert len(server.requests) == 1
 
 
 def test_where_nobody_listens_the_remedy_is_named():
-    with pytest.raises(Unreachable, match=r"tried 2 times; start the server \(`searchr2 serve`\)"):
+    with pytest.raises(
+        Unreachable, match=r"tried 2 times; .*`searchr2 serve`.*correct retrieval\.urls"
+    ):
         http(nobody(), retries=1).search(["?"], 3)
 
 

@@ -75,8 +75,9 @@ def evidence_reader(titles: Sequence[str]) -> Reader:
 class ChatServer:
     """Answers ``POST /v1/chat/completions`` on 127.0.0.1: as told first, then as the reader does.
 
-    What it can be told: a status; ``html``, ``half`` (of a JSON), ``array``, ``cut`` (a reply that
-    ran out of tokens), ``hang`` (until the server is closed) and ``drop`` (the connection).
+    What it can be told: a status; ``html``, ``half`` (of a JSON), ``array``, ``number`` (for a
+    text), ``cut`` (a reply that ran out of tokens), ``hang`` (until the server is closed) and
+    ``drop`` (the connection).
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -108,7 +109,7 @@ class ChatServer:
             return None
         if told == "html":
             return 200, b"<html><body>Welcome</body></html>"
-        content = self.reader(prompt)
+        content = 3 if told == "number" else self.reader(prompt)
         finish = "length" if told == "cut" else "stop"
         choice = {"message": {"role": "assistant", "content": content}, "finish_reason": finish}
         body = json.dumps([] if told == "array" else {"choices": [choice]}).encode()

@@ -31,6 +31,7 @@ OWNERS = (
     {"deepspeed": "training/policy", "mlflow": "tracking/", "bm25s": "retrieval/"}
     | dict.fromkeys(("faiss", "starlette", "prometheus_client"), "retrieval/")
     | {"huggingface_hub": "hub/", "httpx2": "hub/", "pyarrow": "formats"}
+    | {"aiohttp": "servers", "tenacity": "servers"}
 )
 """Which part alone may import a library."""
 LISTS = {"config"}

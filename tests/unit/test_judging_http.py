@@ -7,16 +7,18 @@ import pytest
 from fakes.chat import serving
 
 from searchr2 import config
-from searchr2.judging.http import HttpChat, JudgeRefused, JudgeUnavailable
+from searchr2.judging.http import HttpChat
 from searchr2.judging.model import TEMPLATES
 from searchr2.prompts import read_templates
+from searchr2.servers import BadReply, Refused, Unreachable
 
 KEY = "sk-never-to-be-seen"
+pytestmark = pytest.mark.usefixtures("no_pauses")
 
 
 def chat(url, **settings):
     given = {"kind": "http", "model": "m", "url": url, "timeout": 10.0, "retries": 2, **settings}
-    return HttpChat(config.Judge(**given), pause=0.001)
+    return HttpChat(config.Judge(**given))
 
 
 def prompts(*texts):
@@ -43,18 +45,22 @@ def test_a_server_that_hangs_is_given_up_and_asked_again():
 
 
 @pytest.mark.parametrize(
-    ("failure", "reason"),
+    ("failure", "kind", "reason"),
     [
-        (500, "HTTP 500: .*told to say 500"),
-        ("html", "not a chat completion, HTTP 200: <html>"),
-        ("half", "not a chat completion"),
-        ("hang", "no answer within 0.3 s"),
+        (500, Unreachable, "status 500: .*told to say 500"),
+        ("html", BadReply, "answers what is not JSON: '<html>"),
+        ("half", BadReply, "answers what is not JSON"),
+        ("array", BadReply, "answers what is no chat completion"),
+        ("number", BadReply, "answers a chat completion without text"),
+        ("drop", Unreachable, "Server disconnected"),
+        ("hang", Unreachable, "no answer within 0.3 s"),
     ],
 )
-def test_what_does_not_pass_stops_with_address_reason_and_remedy(failure, reason):
+def test_what_does_not_pass_stops_with_address_reason_and_remedy(failure, kind, reason):
     with serving(echo) as (server, url):
         server.told = [failure] * 3
-        with pytest.raises(JudgeUnavailable, match=rf"{url}/chat/completions: {reason}.* 3 times"):
+        said = rf"{url}/chat/completions: {reason}.* 3 times; look at url.*the same command goes on"
+        with pytest.raises(kind, match=said):
             chat(url, timeout=0.3 if failure == "hang" else 10.0).reply(prompts("a"))
         assert len(server.requests) == 3
 
@@ -63,7 +69,7 @@ def test_nobody_at_the_address_is_said_so():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with pytest.raises(JudgeUnavailable, match=f"127.0.0.1:{port}.*the same command goes on"):
+    with pytest.raises(Unreachable, match=f"127.0.0.1:{port}.*the same command goes on"):
         chat(f"http://127.0.0.1:{port}/v1").reply(prompts("a"))
 
 
@@ -71,7 +77,7 @@ def test_nobody_at_the_address_is_said_so():
 def test_a_server_that_will_not_have_us_is_not_asked_twice(status):
     with serving(echo) as (server, url):
         server.told = [status]
-        with pytest.raises(JudgeRefused, match=f"HTTP {status}.*url, model and api_key_env"):
+        with pytest.raises(Refused, match=f"status {status}.*url, model and api_key_env"):
             chat(url).reply(prompts("a"))
         assert len(server.requests) == 1
 
@@ -81,20 +87,20 @@ def test_one_prompt_that_is_declined_gets_no_reply_and_the_others_do(caplog):
         server.told = [400]
         replies = chat(url, concurrency=1).reply(prompts("a", "b", "c"))
     assert replies == [None, "you said b", "you said c"]
-    assert "1 of 3 prompts declined: HTTP 400" in caplog.text
+    assert f"1 of 3 prompts declined: {url}/chat/completions: status 400" in caplog.text
 
 
 def test_a_server_that_declines_all_prompts_is_no_judge():
     with serving(echo) as (server, url):
         server.told = [422, 422]
-        with pytest.raises(JudgeRefused, match="HTTP 422"):
+        with pytest.raises(Refused, match="status 422"):
             chat(url).reply(prompts("a", "b"))
 
 
 def test_one_failure_for_good_stops_the_whole_batch():
     with serving(echo) as (server, url):
         server.told = [401]
-        with pytest.raises(JudgeRefused):
+        with pytest.raises(Refused):
             chat(url, concurrency=1).reply(prompts(*map(str, range(50))))
         assert len(server.requests) < 50
 
@@ -115,7 +121,7 @@ def test_the_key_goes_into_the_header_and_nowhere_else(monkeypatch, caplog):
         assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
         said = [repr(asked), str(vars(asked.settings)), str(server.requests), caplog.text]
         server.told = ["array"] * 3
-        with pytest.raises(JudgeUnavailable) as error:
+        with pytest.raises(BadReply) as error:
             asked.reply(prompts("a"))
     assert not [text for text in [*said, str(error.value)] if KEY in text]
 
@@ -124,7 +130,7 @@ def test_a_server_that_repeats_the_key_in_its_complaint_does_not_get_it_printed(
     monkeypatch.setenv("MY_KEY", "html")  # what the stand-in for a server answers with
     with serving(echo) as (server, url):
         server.told = ["html"] * 3
-        with pytest.raises(JudgeUnavailable, match=r"<\*\*\*><body>"):
+        with pytest.raises(BadReply, match=r"<\*\*\*><body>"):
             chat(url, api_key_env="MY_KEY").reply(prompts("a"))
 
 

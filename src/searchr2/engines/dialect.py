@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from searchr2.engines.http import Session
 from searchr2.ports import Generate
+from searchr2.servers import Client, ServerError, json_of
 
 Reply = dict[str, Any]
 
@@ -20,6 +20,10 @@ class Written:
     reason: str
     matched: str | None = None
     version: str | None = None
+
+
+class WrongWeights(ServerError):
+    """The server holds other weights than those that were asked for."""
 
 
 class Dialect(Protocol):
@@ -36,9 +40,23 @@ class Dialect(Protocol):
 
     def scored(self, reply: Reply, option: tuple[int, ...]) -> Written: ...
 
-    async def version(self, session: Session, url: str) -> str: ...
+    async def version(self, client: Client, url: str) -> str: ...
 
-    async def load(self, session: Session, url: str, folder: str, version: str) -> None:
-        """Have the server sample from ``folder``, forget every prefix and name ``version``."""
+    async def load(
+        self, client: Client, url: str, folder: str, version: str, timeout: float
+    ) -> None:
+        """Have the server sample from ``folder``, forget every prefix and name ``version``.
 
-    async def flush(self, session: Session, url: str) -> None: ...
+        Reading the weights may take ``timeout`` seconds.
+        """
+
+    async def flush(self, client: Client, url: str) -> None: ...
+
+
+async def named(client: Client, address: str) -> str:
+    """The version of the weights as a server tells it."""
+    reply = await client.ask([address], read=json_of, method="GET")
+    version = reply.get("weight_version") if isinstance(reply, dict) else None
+    if not isinstance(version, str):
+        raise ServerError(f"{address}: names no version; is it new enough (docs/engines.md)?")
+    return version

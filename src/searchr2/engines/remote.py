@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from searchr2.config import Engine
 from searchr2.engines.decoding import STOP_WINDOW
-from searchr2.engines.dialect import Dialect, Reply, Written
-from searchr2.engines.http import REMEDY, BadReply, Session, WrongWeights
+from searchr2.engines.dialect import Dialect, Reply, Written, WrongWeights
 from searchr2.engines.weights import Once, Weights, call
 from searchr2.ports import Codec, Completion, Finish, Generate, Score
 from searchr2.randomness import generator
+from searchr2.servers import Client, json_of, key_in
 
 T = TypeVar("T")
+
+REMEDY = "look at the server's own log, at engine.urls and at docs/engines.md"
+ONE_CLIENT = "nobody else may load weights into it meanwhile; run the same command again"
 
 
 class RemoteEngine:
@@ -37,10 +40,10 @@ class RemoteEngine:
         codec: Codec,
         weights: Weights,
         once: Once = call,
-        pause: float = 1.0,
     ) -> None:
         self.dialect, self.settings, self.codec = dialect, settings, codec
-        self.weights, self.once, self.pause = weights, once, pause
+        self.weights, self.once = weights, once
+        self.urls = [url.rstrip("/") for url in settings.urls]
         self.loaded: str | None = None
         """The version that the servers were last told to load, and where it lies."""
         self.folder = ""
@@ -122,27 +125,23 @@ class RemoteEngine:
 
     async def _all(self, bodies: Sequence[Reply], read: Callable[[Reply, int], T]) -> list[T]:
         """Replies in order. Neighbours go to one server: a group shares its prompt there."""
-        urls = self.settings.urls
 
-        async def one(session: Session, i: int) -> T:
-            url = urls[i * len(urls) // len(bodies)]
-            reply = await session.post(url, self.dialect.path, bodies[i])
+        async def one(i: int) -> T:
+            url = self.urls[i * len(self.urls) // len(bodies)]
+            address = f"{url}{self.dialect.path}"
             try:
-                return read(reply, i)
+                return await client.ask([address], bodies[i], lambda raw: read(json_of(raw), i))
             except WrongWeights as error:
                 raise WrongWeights(f"{url}: {error}; {ONE_CLIENT}") from None
-            except (LookupError, TypeError, ValueError, AttributeError) as error:
-                reason = f"{type(error).__name__} {error}"
-                raise BadReply(f"{url}{self.dialect.path}: {reason}; {REMEDY}") from None
 
-        async with Session(self.settings, self.pause) as session:
-            await all_of([self._check(session, url) for url in urls])
-            replies = await all_of([one(session, i) for i in range(len(bodies))])
-            await all_of([self._check(session, url) for url in urls])
+        async with self._client() as client:
+            await client.all_of(self._check(client, url) for url in self.urls)
+            replies = await client.all_of(one(i) for i in range(len(bodies)))
+            await client.all_of(self._check(client, url) for url in self.urls)
         return replies
 
-    async def _check(self, session: Session, url: str) -> None:
-        version = await self.dialect.version(session, url)
+    async def _check(self, client: Client, url: str) -> None:
+        version = await self.dialect.version(client, url)
         if version != self.loaded:
             raise WrongWeights(
                 f"{url}: holds weights of version {version!r}, not {self.loaded!r}; {ONE_CLIENT}"
@@ -152,14 +151,15 @@ class RemoteEngine:
         """Every server to ``version``, its prefixes forgotten."""
 
         async def bring() -> None:
-            async with Session(self.settings, self.pause) as session:
-                await all_of([at(session, url) for url in self.settings.urls])
+            async with self._client() as client:
+                await client.all_of(at(client, url) for url in self.urls)
 
-        async def at(session: Session, url: str) -> None:
-            if not new and await self.dialect.version(session, url) == version:
-                return await self.dialect.flush(session, url)
-            await self.dialect.load(session, url, self.folder, version)
-            found = await self.dialect.version(session, url)
+        async def at(client: Client, url: str) -> None:
+            dialect, slow = self.dialect, self.settings.load_timeout
+            if not new and await dialect.version(client, url) == version:
+                return await dialect.flush(client, url)
+            await dialect.load(client, url, self.folder, version, slow)
+            found = await dialect.version(client, url)
             if found != version:
                 raise WrongWeights(
                     f"{url}: told to load version {version!r} from {self.folder}, it names"
@@ -169,19 +169,12 @@ class RemoteEngine:
         asyncio.run(bring())
         self.weights.loaded()
 
-
-ONE_CLIENT = "nobody else may load weights into it meanwhile; run the same command again"
-
-
-async def all_of(work: Sequence[Awaitable[T]]) -> list[T]:
-    """The results in order; the first error ends the others."""
-
-    async def result(one: Awaitable[T]) -> T:
-        return await one
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(result(one)) for one in work]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    def _client(self) -> Client:
+        settings = self.settings
+        return Client(
+            REMEDY,
+            timeout=settings.timeout,
+            retries=settings.retries,
+            concurrency=settings.concurrency,
+            key=key_in(settings.api_key_env, "engine"),
+        )

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from searchr2.engines.dialect import Reply, Written
-from searchr2.engines.http import EngineError, Session
-from searchr2.engines.vllm import named
+from searchr2.engines.dialect import Reply, Written, named
 from searchr2.ports import Generate
+from searchr2.servers import Client, ServerError, json_of
 
 PLAIN = {
     "top_p": 1.0,
@@ -74,10 +73,12 @@ class Sglang:
         ids, logprobs = _columns(meta["input_token_logprobs"][-len(option) :])
         return Written(ids, logprobs, "score", None, meta["weight_version"])
 
-    async def version(self, session: Session, url: str) -> str:
-        return named(await session.get(url, "/get_model_info"), url, "/get_model_info")
+    async def version(self, client: Client, url: str) -> str:
+        return await named(client, f"{url}/get_model_info")
 
-    async def load(self, session: Session, url: str, folder: str, version: str) -> None:
+    async def load(
+        self, client: Client, url: str, folder: str, version: str, timeout: float
+    ) -> None:
         """What is under way (given up by its client) is aborted before the weights change."""
         told = {
             "model_path": folder,
@@ -85,14 +86,14 @@ class Sglang:
             "abort_all_requests": True,
             "flush_cache": True,
         }
-        path, slow = "/update_weights_from_disk", session.settings.load_timeout
-        reply = await session.post(url, path, told, slow)
+        address = f"{url}/update_weights_from_disk"
+        reply = await client.ask([address], told, json_of, timeout=timeout)
         if not isinstance(reply, dict) or not reply.get("success"):
-            raise EngineError(f"{url}{path}: did not load {folder}: {reply}")
-        await self.flush(session, url)
+            raise ServerError(f"{address}: did not load {folder}: {reply}")
+        await self.flush(client, url)
 
-    async def flush(self, session: Session, url: str) -> None:
-        await session.order(url, "/flush_cache")
+    async def flush(self, client: Client, url: str) -> None:
+        await client.ask([f"{url}/flush_cache"], read=bytes.decode)
 
 
 def _columns(entries: list[Any]) -> tuple[tuple[int, ...], tuple[float, ...]]:

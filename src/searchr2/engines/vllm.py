@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from secrets import token_hex
 
-from searchr2.engines.dialect import Reply, Written
-from searchr2.engines.http import EngineError, Session
+from searchr2.engines.dialect import Reply, Written, named
 from searchr2.ports import Generate
+from searchr2.servers import Client, ServerError, json_of
 
 PLAIN = {
     "top_p": 1.0,
@@ -71,34 +71,28 @@ class Vllm:
         logprobs = [at[str(token)]["logprob"] for token, at in zip(option, found, strict=True)]
         return Written(tuple(ends), tuple(logprobs), "score")
 
-    async def version(self, session: Session, url: str) -> str:
-        return named(await session.get(url, "/weight_info"), url, "/weight_info")
+    async def version(self, client: Client, url: str) -> str:
+        return await named(client, f"{url}/weight_info")
 
-    async def load(self, session: Session, url: str, folder: str, version: str) -> None:
+    async def load(
+        self, client: Client, url: str, folder: str, version: str, timeout: float
+    ) -> None:
         """What is under way (given up by its client) is aborted before the weights change.
 
         A server that fails on the way stays paused: nothing is sampled from half of the weights.
         """
-        slow = session.settings.load_timeout
-        call = {"method": "reload_weights", "kwargs": {"weights_path": folder}, "timeout": slow}
-        await session.order(url, "/pause?mode=abort")
-        await session.post(url, "/collective_rpc", call, slow)
-        await session.post(url, "/update_weight_version", {"new_version": version})
-        await self.flush(session, url)
-        await session.order(url, "/resume")
+        call = {"method": "reload_weights", "kwargs": {"weights_path": folder}, "timeout": timeout}
+        await client.ask([f"{url}/pause?mode=abort"], read=bytes.decode)
+        await client.ask([f"{url}/collective_rpc"], call, json_of, timeout=timeout)
+        await client.ask([f"{url}/update_weight_version"], {"new_version": version}, json_of)
+        await self.flush(client, url)
+        await client.ask([f"{url}/resume"], read=bytes.decode)
 
-    async def flush(self, session: Session, url: str) -> None:
-        reply = await session.post(url, "/reset_prefix_cache", None)
+    async def flush(self, client: Client, url: str) -> None:
+        address = f"{url}/reset_prefix_cache"
+        reply = await client.ask([address], read=json_of)
         if not isinstance(reply, dict) or reply.get("success") is not True:
-            raise EngineError(
-                f"{url}/reset_prefix_cache: the prefixes are still there: {reply}; is somebody"
-                " else asking this server?"
+            raise ServerError(
+                f"{address}: the prefixes are still there: {reply}; is somebody else asking this"
+                " server?"
             )
-
-
-def named(reply: object, url: str, path: str) -> str:
-    """The version of the weights as a server tells it."""
-    version = reply.get("weight_version") if isinstance(reply, dict) else None
-    if not isinstance(version, str):
-        raise EngineError(f"{url}{path}: names no version; is it new enough (docs/engines.md)?")
-    return version
