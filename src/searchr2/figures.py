@@ -1,9 +1,9 @@
 """Training curves: reward and EM against the step, what the Meta-Refiner did, EM on the seven sets.
 
 Read from the ledgers of runs (``metrics.jsonl``) and from the table of their snapshots (Fig. 5).
-Each run has a colour that colour-blind readers can tell apart and stands beside its curve by name;
-with several seeds each is a faint line, their mean a strong one over the steps all of them have.
-Nothing is smoothed. Same ledgers, same bytes.
+Each run has a colour that colour-blind readers can tell apart and a marker of its own, named above
+all panels; with several seeds each is a faint line, their mean a strong one over the steps all of
+them have. Nothing is smoothed. As wide as a page, to be read in print. Same ledgers, same bytes.
 """
 
 from __future__ import annotations
@@ -19,37 +19,55 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from searchr2.table_page import TITLES
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Okabe and Ito's palette; runs beyond it begin anew."""
-_INK, _GRID = "#333333", "#E4E4E4"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""One more than colours, so that runs beyond the palette differ from those before."""
+WIDTH = 7.2
+"""Inches: the text of a page. Type is 6 to 8 points, as in a caption."""
+INK, PALE, GRID = "#333333", "#666666", "#E4E4E4"
+DASHED = (0, (3, 1.4))
 STYLE: Any = {
     "font.family": "DejaVu Sans",
-    "font.size": 8.5,
+    "font.size": 7,
     "axes.edgecolor": "#999999",
     "axes.linewidth": 0.6,
-    "axes.titlesize": 9.5,
+    "axes.titlesize": 7.5,
     "axes.titlelocation": "left",
-    "axes.titlecolor": _INK,
+    "axes.titlecolor": INK,
+    "axes.titlepad": 4,
+    "axes.labelsize": 7,
+    "axes.labelpad": 2,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.5,
+    "legend.columnspacing": 1.4,
+    "legend.borderaxespad": 0.2,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
-    "axes.xmargin": 0.01,
+    "xtick.major.pad": 2,
+    "ytick.major.pad": 2,
+    "lines.markersize": 3,
     "pdf.fonttype": 42,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A metric drawn in a panel; ``note`` follows the run's name where a panel holds two."""
+    """A metric drawn in a panel; ``note`` tells it from the panel's other one."""
 
     key: str
     note: str = ""
@@ -64,15 +82,16 @@ class Panel:
     curves: tuple[Curve, ...]
     scale: float = 100
     signed: bool = False
-    marker: str | None = None
+    marked: bool = False
+    """Every point has a marker; else some, to tell the runs apart."""
 
 
 PANELS = (
-    Panel("Validation EM, %", (Curve("validation/em"),), marker="o"),
-    Panel("Mean reward of a training step (each run's own)", (Curve("reward/mean"),), scale=1),
+    Panel("Validation EM, %", (Curve("validation/em"),), marked=True),
+    Panel("Mean reward of rollouts (each run's own)", (Curve("reward/mean"),), scale=1),
     Panel(
         "EM of training rollouts, %",
-        (Curve("rollout/em"), Curve("rollout/em_draft", "drafts", dashed=True)),
+        (Curve("rollout/em", "final"), Curve("rollout/em_draft", "drafts", dashed=True)),
     ),
 )
 REFINER_PANELS = (
@@ -80,19 +99,21 @@ REFINER_PANELS = (
     Panel(
         "Meta-Refiner: drafts accepted, %",
         (
-            Curve("refiner/accept_right", "right"),
-            Curve("refiner/accept_wrong", "wrong", dashed=True),
+            Curve("refiner/accept_right", "right ones"),
+            Curve("refiner/accept_wrong", "wrong ones", dashed=True),
         ),
     ),
-    Panel("Meta-Refiner: EM regained by a cut, points", (Curve("refiner/regain"),), signed=True),
+    Panel("Meta-Refiner: EM a cut regains, points", (Curve("refiner/regain"),), signed=True),
 )
 SET_PANELS = tuple(
-    Panel(f"Test EM, {title}, %", (Curve(key),), scale=1, marker="o")
+    Panel(f"Test EM, {title}, %", (Curve(key),), scale=1, marked=True)
     for key, title in (*TITLES.items(), ("average", "average"))
 )
 
 Runs = Mapping[str, Sequence[pd.DataFrame]]
 """Run -> one frame a seed: index the step, a column a metric, absent values NaN."""
+Looks = Mapping[str, tuple[str, str]]
+"""Run -> its colour and its marker."""
 
 
 def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = None) -> Figure:
@@ -107,97 +128,134 @@ def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = No
     rows += [
         (panels, {name: [frame] for name, frame in (curves or {}).items()}) for panels in tested
     ]
-    colours = {name: COLOURS[at % len(COLOURS)] for at, name in enumerate(runs)}
+    looks = {
+        name: (COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)])
+        for at, name in enumerate(runs)
+    }
+    last = max(int(frame.index.max()) for _, shown in rows for of in shown.values() for frame in of)
     with mpl.rc_context(STYLE):
-        figure = Figure(
-            figsize=(13, 2.9 * len(rows)), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1)
-        )
-        FigureCanvasAgg(figure)
-        parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-        for part, (panels, shown) in zip(parts, rows, strict=True):
-            axes = part.subplots(1, len(panels), sharex=True, squeeze=False)[0]
-            for panel, ax in zip(panels, axes, strict=True):
-                _draw(ax, panel, shown, refined, colours)
+        figure = new_figure(0.5 + 1.62 * len(rows))
+        places = figure.add_gridspec(len(rows), 12)  # rows of three panels or of four
+        for at, (panels, shown) in enumerate(rows):
+            width = 12 // len(panels)
+            for column, panel in enumerate(panels):
+                ax = figure.add_subplot(places[at, column * width : (column + 1) * width])
+                _draw(ax, panel, shown, refined, looks)
+                ax.set_xlim(-0.02 * last, 1.02 * last)
                 ax.set_xlabel("training step")
-        parts[-1].supxlabel(_notes(runs), x=0.008, ha="left", fontsize=7.5, color="#666666")
+        figure.legend(
+            handles=[
+                Line2D([], [], color=colour, marker=marker, label=name)
+                for name, (colour, marker) in looks.items()
+            ],
+            loc="outside upper left",
+            ncols=min(6, len(looks)),
+        )
+        note(figure, _notes(runs, curves))
     return figure
+
+
+def new_figure(height: float) -> Figure:
+    """A figure as wide as a page, ``height`` inches high, its parts kept from touching."""
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05)
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def note(figure: Figure, text: str) -> None:
+    """What a reader must know, in small type under all panels."""
+    figure.supxlabel(text, x=0.008, ha="left", fontsize=6, color=PALE)
 
 
 def save(figure: Figure, stem: Path) -> None:
     """Write ``stem``.png and ``stem``.pdf, without the date that would make every file differ."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
-        figure.savefig(f"{stem}.png", dpi=200, metadata={"Software": None})
+        figure.savefig(f"{stem}.png", dpi=300, metadata={"Software": None})
         figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
 
 
-def _notes(runs: Runs) -> str:
+def _notes(runs: Runs, curves: Mapping[str, pd.DataFrame] | None) -> str:
     several = any(len(seeds) > 1 for seeds in runs.values())
-    return (
-        "Validation is greedy, rollouts are sampled. The reward is EM, times 1 + the density of "
-        "useful evidence where the process reward is on."
-        + (" Thick lines: mean of the seeds; thin lines: each seed." if several else "")
-    )
+    parts = [
+        "Validation and test are greedy, rollouts are sampled. The reward is EM, times 1 + the "
+        "density of useful evidence where the process reward is on.",
+    ]
+    if curves:
+        parts.append("Band: 95 % interval of the average over questions.")
+    if several:
+        parts.append("Strong lines: mean of the seeds; faint lines: each seed.")
+    return parts[0] + "".join(("\n" if at == 0 else " ") + of for at, of in enumerate(parts[1:]))
 
 
 def _has(seeds: Sequence[pd.DataFrame], key: str) -> bool:
     return any(key in frame for frame in seeds)
 
 
-def _draw(ax: Axes, panel: Panel, runs: Runs, refined: Runs, colours: Mapping[str, str]) -> None:
-    labels: list[tuple[float, str, str]] = []
+def _draw(ax: Axes, panel: Panel, runs: Runs, refined: Runs, looks: Looks) -> None:
+    drawn = set()
     for name, seeds in runs.items():
         for curve in panel.curves:
             measured = [frame[curve.key].dropna() for frame in seeds if curve.key in frame]
             # Without a Meta-Refiner the rollouts are their own drafts.
             if not measured or (curve.dashed and name not in refined):
                 continue
-            end = _curve(ax, measured, panel, curve, colours[name])
-            note = curve.note if name in refined else ""
-            labels.append((end, f"{name}, {note}" if note else name, colours[name]))
-    dress(ax, panel.title, panel.signed, labels)
+            _curve(ax, measured, panel, curve, looks[name])
+            drawn.add(curve)
+        if _has(seeds, f"{panel.curves[0].key}_ci_low"):
+            low, high = (seeds[0][f"{panel.curves[0].key}_ci_{end}"] for end in ("low", "high"))
+            ax.fill_between(low.index, low, high, color=looks[name][0], alpha=0.15, linewidth=0)
+    if len(drawn) > 1:
+        key(ax, [(of.note, INK, DASHED if of.dashed else "solid", "") for of in panel.curves])
+    dress(ax, panel.title, panel.signed, drawn=bool(drawn))
 
 
-def dress(ax: Axes, title: str, signed: bool, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Title, grid and ticks of a panel over training steps; ``labels`` are (end, name, colour)."""
-    ax.set_title(title)
-    ax.grid(color=_GRID, linewidth=0.6)
+def key(ax: Axes, entries: Sequence[tuple[str, str, Any, str]]) -> None:
+    """What the lines of a panel are, between its title and its plot: (name, colour, style, marker).
+
+    There it hides no curve, whatever they do.
+    """
+    handles = [
+        Line2D([], [], color=colour, linestyle=style, marker=marker, label=name)
+        for name, colour, style, marker in entries
+    ]
+    ax.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 0.985),
+        ncols=len(handles),
+        fontsize=6.5,
+        handlelength=1.0 if len(handles) > 2 else 1.6,
+        columnspacing=0.9,
+    )
+
+
+def dress(ax: Axes, title: str, signed: bool, *, drawn: bool) -> None:
+    """Title, grid and ticks of a panel over training steps; ``drawn``: does it hold anything?"""
+    ax.set_title(title, pad=13 if ax.get_legend() else None)
+    ax.grid(color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.tick_params(length=2.5, labelbottom=True)
+    ax.tick_params(length=2)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     if signed:
         ax.axhline(0, color="#999999", linewidth=0.6)
     else:
-        ax.set_ylim(bottom=0)
-    if not labels:
+        top = ax.get_ylim()[1]
+        ax.set_ylim(0, top if ax.dataLim.y1 > 0 else 1)  # all at 0: no scale to be had from them
+    if not drawn:
         ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color="#999999")
-    _label(ax, labels)
 
 
 def _curve(
-    ax: Axes, seeds: Sequence[pd.Series[float]], panel: Panel, curve: Curve, colour: str
-) -> float:
-    """Draw the seeds' mean, and each seed where there are several; returns where the mean ends."""
-    style: dict[str, Any] = {
-        "color": colour,
-        "linestyle": (0, (4, 1.5)) if curve.dashed else "solid",
-    }
+    ax: Axes, seeds: Sequence[pd.Series[float]], panel: Panel, curve: Curve, look: tuple[str, str]
+) -> None:
+    """Draw the seeds' mean, and each seed where there are several."""
+    style: dict[str, Any] = {"color": look[0], "linestyle": DASHED if curve.dashed else "solid"}
     if len(seeds) > 1:
         for seed in seeds:
-            ax.plot(seed.index, seed * panel.scale, **style, linewidth=0.7, alpha=0.35)
+            ax.plot(seed.index, seed * panel.scale, **style, linewidth=0.6, alpha=0.35)
     mean = pd.concat(seeds, axis=1, join="inner").mean(axis=1) * panel.scale
-    ax.plot(mean.index, mean, **style, linewidth=1.6, marker=panel.marker, markersize=3)
-    return float(mean.iloc[-1])
-
-
-def _label(ax: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Name each curve right of its end, moved up where two names would touch."""
-    low, high = ax.get_ylim()
-    floor = -1.0
-    for end, text, colour in sorted(labels):
-        height = max((end - low) / (high - low), floor + 0.08)
-        floor = height
-        ax.annotate(
-            text, (1.015, height), xycoords="axes fraction", va="center", color=colour, fontsize=8
-        )
+    every = 1 if panel.marked else max(1, len(mean) // 5)
+    ax.plot(mean.index, mean, **style, linewidth=1.3, marker=look[1], markevery=every)

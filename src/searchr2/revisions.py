@@ -10,12 +10,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from searchr2.curves import read_ledger
-from searchr2.figures import COLOURS, STYLE
+from searchr2.figures import COLOURS, GRID, INK, MARKERS, STYLE, new_figure, note
 from searchr2.files import DataError
 
 GENERATED = "rollout/generated"
@@ -44,25 +43,36 @@ def draw(table: pd.DataFrame, generated: pd.DataFrame) -> Figure:
     if len(table) != len(allowed):
         raise DataError(f"{len(table)} lines in the table, {len(allowed)} runs")
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9, 3.1), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
-        FigureCanvasAgg(figure)
+        figure = new_figure(2.5)
         left, right = figure.subplots(1, 2)
         low = table["average"] - table["average_ci_low"]
         high = table["average_ci_high"] - table["average"]
         left.errorbar(
-            allowed, table["average"], yerr=[low, high], color=COLOURS[1], marker="o", capsize=3
+            allowed, table["average"], yerr=[low, high], color=INK, fmt="o-", linewidth=1, capsize=2
         )
+        left.margins(x=0.08)
         left.set_title("Test EM, average of the seven sets, %")
         left.set_xlabel("revisions allowed")
         left.set_xticks(allowed)
         for at, run in enumerate(allowed):
-            colour = COLOURS[at % len(COLOURS)]
-            label = f"{run} allowed, mean {generated[run].mean():.2f}"
-            right.plot(generated.index, generated[run], color=colour, label=label)
-        right.set_title("Trajectories generated a prompt")
+            right.plot(
+                generated.index,
+                generated[run],
+                color=COLOURS[at % len(COLOURS)],
+                marker=MARKERS[at % len(MARKERS)],
+                markevery=max(1, len(generated) // 5),
+                linewidth=1.2,
+                label=f"{run} allowed, mean {generated[run].mean():.2f}",
+            )
+        right.set_title("Trajectories generated for a prompt")
         right.set_xlabel("training step")
-        right.legend(frameon=False, fontsize=7.5)
+        right.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        figure.legend(loc="outside upper right", ncols=2, fontsize=6.5)
         for ax in (left, right):
-            ax.grid(color="#E4E4E4", linewidth=0.6)
+            ax.grid(color=GRID, linewidth=0.6)
             ax.set_axisbelow(True)
+        note(
+            figure,
+            "Bars: 95 % interval over questions. Trajectories: drafts that were cut included.",
+        )
     return figure

@@ -3,9 +3,10 @@
 import json
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import combinations
 
 import pytest
+from matplotlib.transforms import Bbox
 
 from searchr2.cli.main import main
 from searchr2.curves import read_curves, read_ledger
@@ -31,6 +32,11 @@ def ledger(path, refiner=False, steps=4, shift=0.0):
 
 def panels(figure):
     return {ax.get_title(loc="left"): ax for ax in figure.axes}
+
+
+def names(ax):
+    """What the key of a panel says."""
+    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def drawn(ax):
@@ -61,9 +67,9 @@ def test_a_meta_refiner_adds_its_panels_and_its_drafts(tmp_path):
     axes = panels(training_dynamics(runs))
     assert len(axes) == 6
     assert len(drawn(axes["EM of training rollouts, %"])) == 3
-    named = [text.get_text() for text in axes["EM of training rollouts, %"].texts]
-    assert sorted(named) == ["Search-R1", "Search-R2", "Search-R2, drafts"]
-    regain = axes["Meta-Refiner: EM regained by a cut, points"]
+    assert names(axes["EM of training rollouts, %"]) == ["final", "drafts"]
+    assert axes["Validation EM, %"].get_legend() is None
+    regain = axes["Meta-Refiner: EM a cut regains, points"]
     assert drawn(regain)[0][1] == pytest.approx([-10] * 4)
     assert regain.get_ylim()[0] < -10
 
@@ -84,11 +90,34 @@ def test_the_mean_covers_the_steps_that_all_seeds_have(tmp_path):
     assert drawn(ax)[-1][0] == [0, 2, 4]
 
 
-def test_names_of_curves_that_end_together_do_not_touch(tmp_path):
-    runs = {f"run {i}": [read_ledger(ledger(tmp_path / str(i)))] for i in range(4)}
-    texts = panels(training_dynamics(runs))["Validation EM, %"].texts
-    heights = sorted(text.xy[1] for text in texts)
-    assert all(b - a > 0.07 for a, b in pairwise(heights))
+def test_runs_are_named_once_and_differ_in_colour_and_marker_beyond_the_palette(tmp_path):
+    runs = {f"run {i}": [read_ledger(ledger(tmp_path / str(i)))] for i in range(9)}
+    figure = training_dynamics(runs)
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(runs)
+    lines = panels(figure)["Validation EM, %"].lines
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 9
+
+
+def test_parts_of_the_figure_do_not_overlap(tmp_path):
+    runs = {
+        f"A run with a long name {i}": [read_ledger(ledger(tmp_path / str(i), refiner=True))]
+        for i in range(4)
+    }
+    figure = training_dynamics(runs)
+    figure.draw_without_rendering()
+    boxes = [ax.get_tightbbox() for ax in figure.axes]
+    boxes += [legend.get_window_extent() for legend in figure.legends]
+    for one, other in combinations([box for box in boxes if box], 2):
+        shared = Bbox.intersection(one, other)
+        assert shared is None or min(shared.width, shared.height) < 2  # pixels, of 100 an inch
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in boxes if box)
+
+
+def test_where_nothing_was_right_the_axis_does_not_magnify_zero(tmp_path):
+    frame = read_ledger(ledger(tmp_path / "a")) * 0
+    ax = panels(training_dynamics({"Search-R1": [frame]}))["Validation EM, %"]
+    assert ax.get_ylim() == (0, 1)
 
 
 def test_of_a_point_written_twice_the_last_stands(tmp_path):
@@ -136,9 +165,10 @@ def test_a_run_needs_a_name(tmp_path, capsys):
 def test_the_sets_are_drawn_over_the_steps_of_their_table(tmp_path):
     table = tmp_path / "table_curves.csv"
     table.write_text(
-        "method,backbone,step,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,average\n"
+        "method,backbone,step,nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,average,"
+        "average_ci_low,average_ci_high\n"
         + "".join(
-            f"{name},b,{step},{step},2,3,4,5,6,7,{step / 2}\n"
+            f"{name},b,{step},{step},2,3,4,5,6,7,{step / 2},1,9\n"
             for name in ("Search-R2", "Search-R1")
             for step in (8, 16, 24)
         )
@@ -151,6 +181,7 @@ def test_the_sets_are_drawn_over_the_steps_of_their_table(tmp_path):
     for name, height in (("NQ", [8, 16, 24]), ("average", [4, 8, 12])):
         first, second = drawn(axes[f"Test EM, {name}, %"])
         assert first == second == ([8, 16, 24], height, True)
+        assert len(axes[f"Test EM, {name}, %"].collections) == 2 * (name == "average")  # its bands
 
 
 def test_a_table_that_is_not_over_steps_draws_no_curves(tmp_path):

@@ -131,7 +131,7 @@ def test_the_figure_has_a_panel_a_quantity_with_bars_of_two_errors(project, samp
     figure = gains(pd.read_csv(project / "table_gains.csv"))
     axes = {ax.get_title(loc="left"): ax for ax in figure.axes}
     assert len(axes) == 8
-    for name in ("A_prec", "V_inter", "S_trim", "Gbar", "Delta J", "Residual", "reward", "V"):
+    for name in ("A_prec", "V_inter", "S_trim", "Gbar", "Delta J", "Residual", "reward", "V_k"):
         assert any(re.search(rf"\b{name}\b", title) for title in axes), name
     [(line, _, [bars])] = axes["Selection precision, A_prec"].containers
     lines = table(project)
@@ -139,8 +139,9 @@ def test_the_figure_has_a_panel_a_quantity_with_bars_of_two_errors(project, samp
     [first, *_] = bars.get_segments()
     length = first[1][1] - first[0][1]
     assert length == pytest.approx(2 * 1.96 * float(lines[0]["A_prec_se"]))
-    named = [text.get_text() for text in axes["Baseline gain, Gbar"].texts]
-    assert sorted(named) == ["all drafts", "rejected"]
+    key = axes["Baseline gain, Gbar"].get_legend()
+    assert key is not None
+    assert [text.get_text() for text in key.get_texts()] == ["all drafts", "rejected"]
 
 
 def test_the_same_table_draws_the_same_bytes(project, sampled):

@@ -150,7 +150,19 @@ def test_a_set_without_pairs_and_the_average_without_it_are_empty():
     table = quality_table.table([record("nq", 2, 1)], NAMES)
     assert table["popqa_wins"].isna().all()
     assert table["average_wins"].isna().all()
-    assert quality_table.page(table, "New", "Old").count("\n") == 3 + len(RUBRICS)
+    assert quality_table.page(table, "New", "Old").count("\n") == 4 + len(RUBRICS)
+
+
+def test_the_mean_of_wins_less_losses_has_an_interval_over_pairs():
+    won, lost = record("", 2, 1), record("", 0, 1)
+    records = [{**of, "dataset": name} for name in SETS for of in (won, won, won, lost)]
+    line = quality_table.table(records, NAMES).iloc[0]
+    assert line["average_difference"] == 50.0
+    # of 28 signs with a deviation of 0.866, stratified: 1.96 * 86.6 / sqrt(28) = 32
+    assert line["average_difference_ci_low"] == pytest.approx(18, abs=5)
+    assert line["average_difference_ci_high"] == pytest.approx(82, abs=5)
+    page = quality_table.page(quality_table.table(records, NAMES), "New", "Old")
+    assert "+50.0 (+1" in page
 
 
 def test_a_pair_without_a_verdict_is_counted_and_neither_won_nor_tied():
@@ -237,8 +249,9 @@ def test_the_figure_shows_wins_right_of_zero_and_losses_left_of_it():
     figure = drawn(quality_table.table(records, NAMES), "New", "Old")
     [panel] = [ax for ax in figure.axes if ax.get_visible()]
     assert panel.get_title(loc="left") == "NQ"
-    widths = [bar.get_width() for bar in panel.patches[:4] if isinstance(bar, Rectangle)]
-    assert widths == pytest.approx([75, 0, -25, 0])
+    widths = [bar.get_width() for bar in panel.patches[:2] if isinstance(bar, Rectangle)]
+    assert widths == pytest.approx([75, -25])
+    assert panel.get_xlim()[0] == -panel.get_xlim()[1] < -75
     assert [text.get_text() for text in panel.texts[:2]] == ["75", "25"]
     assert len(panel.get_yticklabels()) == len(RUBRICS)
 

@@ -33,6 +33,7 @@ def test_the_change_is_that_of_the_mean_with_an_interval_over_steps():
     first, second = table(seconds, {"a": "A", "b": "B"}, "tiny", 500).to_dict("records")
     assert list(first) == COLUMNS
     assert (first["method"], first["step_seconds"], first["steps"]) == ("A", 2.0, 3)
+    assert (first["step_seconds_ci_low"], first["step_seconds_ci_high"]) == (1.0, 3.0)
     assert pd.isna(first["relative_change_percent"])
     assert second["relative_change_percent"] == 50.0
     assert second["ci_low"] == pytest.approx(0.0)  # the third step alone, drawn three times

@@ -11,25 +11,23 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from searchr2.figures import COLOURS, STYLE, dress
+from searchr2.figures import COLOURS, MARKERS, STYLE, dress, key, new_figure, note
 
 ALL, REJECTED, MEASURED, CORRECTED = COLOURS[:4]
 ROWS, COLUMNS = 2, 4
 _NOTES = (
-    "Sampled at the training temperature. Bars: 1.96 standard errors over questions; the steps "
-    "share questions and random numbers. Over rejected drafts selection is in S_trim and Gbar "
-    "already: A_prec belongs to the sum over all drafts alone."
+    "Reward of trajectories sampled at the training temperature. Bars: 1.96 standard errors over "
+    "questions; the steps share questions and random numbers.\nOver rejected drafts selection is "
+    "in S_trim and Gbar already: A_prec belongs to the sum over all drafts alone."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A column of the table, its name beside its end, and its colour."""
+    """A column of the table, what it is called beside others, and its colour."""
 
     key: str
     label: str = ""
@@ -48,11 +46,11 @@ class Panel:
 
 PANELS = (
     Panel(
-        "Expected reward of a draft",
-        (Curve("R", "drafts, R"), Curve("J_trim", "all cut, J_trim", CORRECTED)),
+        "Expected reward, R and J_trim",
+        (Curve("R", "drafts"), Curve("J_trim", "all cut", CORRECTED)),
         signed=False,
     ),
-    Panel("Intervention: rejected, V_inter, %", (Curve("V_inter"),), signed=False, scale=100),
+    Panel("Rejected drafts, V_inter, %", (Curve("V_inter"),), signed=False, scale=100),
     Panel("Selection precision, A_prec", (Curve("A_prec"),)),
     Panel(
         "Trimming skill, S_trim",
@@ -64,37 +62,34 @@ PANELS = (
     ),
     Panel(
         "Gain, Delta J",
-        (Curve("delta_J_sum", "sum of terms"), Curve("delta_J", "measured", MEASURED)),
+        (Curve("delta_J_sum", "sum"), Curve("delta_J", "measured", MEASURED)),
     ),
-    Panel("Residual: measured less sum", (Curve("residual", "", MEASURED),)),
+    Panel("Residual, measured less sum", (Curve("residual", "", MEASURED),)),
 )
 
 
 def gains(table: pd.DataFrame) -> Figure:
     """The figure of a table that has a line a step."""
-    keys = [key for key in map(str, table) if key.startswith("V_") and key[2:].isdigit()]
+    keys = [name for name in map(str, table) if name.startswith("V_") and name[2:].isdigit()]
     shades = mpl.colormaps["Blues"]([0.95 - 0.6 * at / len(keys) for at in range(len(keys))])
     values = tuple(
-        Curve(key, f"k = {key[2:]}", to_hex(shade)) for key, shade in zip(keys, shades, strict=True)
+        Curve(name, name[2:], to_hex(shade)) for name, shade in zip(keys, shades, strict=True)
     )
-    panels = (*PANELS, Panel("Value of going on from step k, V", values, signed=False))
+    panels = (*PANELS, Panel("Value V_k of keeping k steps", values, signed=False))
     with mpl.rc_context(STYLE):
-        figure = Figure(
-            figsize=(14, 2.9 * ROWS), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1)
-        )
-        FigureCanvasAgg(figure)
+        figure = new_figure(0.4 + 1.75 * ROWS)
         axes = figure.subplots(ROWS, COLUMNS, sharex=True)
         for panel, ax in zip(panels, axes.flat, strict=True):
             _draw(ax, panel, table)
-        for ax in axes[-1]:
+            ax.tick_params(labelbottom=True)
             ax.set_xlabel("training step")
-        figure.supxlabel(_NOTES, x=0.008, ha="left", fontsize=7.5, color="#666666")
+        note(figure, _NOTES)
     return figure
 
 
 def _draw(ax: Axes, panel: Panel, table: pd.DataFrame) -> None:
     """The curves of a panel; two in one stand a little beside each other, so that bars are seen."""
-    labels = []
+    entries = []
     apart = 0.008 * (table["step"].max() - table["step"].min())
     for at, curve in enumerate(panel.curves):
         rows = table[["step", curve.key, f"{curve.key}_se"]].dropna(subset=[curve.key])
@@ -106,11 +101,12 @@ def _draw(ax: Axes, panel: Panel, table: pd.DataFrame) -> None:
             value,
             yerr=1.96 * error.astype(float).fillna(0),
             color=curve.colour,
-            linewidth=1.4,
-            elinewidth=0.9,
-            marker="o",
-            markersize=3,
+            linewidth=1.2,
+            elinewidth=0.8,
+            marker=MARKERS[at],
         )
-        labels.append((float(value.iloc[-1]), curve.label, curve.colour))
-    ax.margins(x=0.03)
-    dress(ax, panel.title, panel.signed, labels)
+        entries.append((curve.label, curve.colour, "none", MARKERS[at]))
+    ax.margins(x=0.05)
+    if len(panel.curves) > 1:
+        key(ax, entries)
+    dress(ax, panel.title, panel.signed, drawn=bool(entries))
