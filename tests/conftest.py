@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 from fakes.hub import FakeHub
+from hypothesis import settings
 from tenacity import wait_none
 
 from searchr2 import servers
 
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 REAL = Path(__file__).resolve().parents[2] / "shared" / "real"
 
 

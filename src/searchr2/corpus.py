@@ -98,6 +98,14 @@ def join_contents(title: str, text: str) -> str:
     return f'"{quoted}"\n{text}'
 
 
+def passage_row(passage: Document) -> dict[str, str]:
+    """The row that ``parse_passage`` reads the passage from; in wiki-18's layout if that can be."""
+    contents = join_contents(passage.title, passage.text)
+    if split_contents(contents) == (passage.title, passage.text):
+        return {"id": passage.id, "contents": contents}
+    return {"id": passage.id, "title": passage.title, "text": passage.text}
+
+
 def import_corpus(source: Path, target: Path) -> None:
     """Write ``target``, a corpus of JSON lines, from any corpus ``read_corpus`` reads.
 
@@ -110,5 +118,4 @@ def import_corpus(source: Path, target: Path) -> None:
             unpack(source, file)
             return
         for passage in read_corpus(source):
-            row = {"id": passage.id, "contents": join_contents(passage.title, passage.text)}
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(passage_row(passage), ensure_ascii=False).encode() + b"\n")

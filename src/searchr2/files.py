@@ -62,7 +62,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from None
 
 
@@ -85,15 +85,21 @@ def json_lines(lines: Iterable[bytes], path: Path) -> Iterator[tuple[int, dict[s
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             row = json.loads(line) if line else None
-            if "\\ud" in line or "\\uD" in line:  # half a surrogate pair can be written nowhere
-                json.dumps(row, ensure_ascii=False).encode()
-        except (json.JSONDecodeError, UnicodeError) as error:
+            refuse_half_pairs(line, row)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number}: not a line of JSON: {error}") from None
         if row is None and not line:
             continue
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
         yield number, row
+
+
+def refuse_half_pairs(line: str, value: Any) -> None:
+    """Raise ``UnicodeError`` where ``value``, ``line`` in JSON, has half a surrogate pair in it:
+    it could be written nowhere."""
+    if "\\ud" in line or "\\uD" in line:
+        json.dumps(value, ensure_ascii=False).encode()
 
 
 def sha256(path: Path) -> str:

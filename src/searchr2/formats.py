@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from searchr2.files import DataError, json_lines
+from searchr2.files import DataError, json_lines, refuse_half_pairs
 from searchr2.progress import bar
 
 Row = tuple[str, dict[str, Any]]
@@ -30,7 +30,9 @@ Row = tuple[str, dict[str, Any]]
 
 _HEAD, _BLOCK, _BATCH = 512, 1 << 20, 1024
 _LARGEST = 64 << 20
-"""Characters of one object in a JSON array; beyond them a bracket was never closed."""
+"""Characters of one object in a JSON array, or cell of a table; beyond them a bracket or a quote
+was never closed."""
+csv.field_size_limit(_LARGEST)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,9 @@ def _kind(head: bytes, path: Path, packed: bool) -> Literal["jsonl", "array", "p
         return "jsonl"
     if b"\t" in text.partition(b"\n")[0]:
         return "tsv"
-    raise DataError(f"{path}: not JSON, Parquet or tab-separated text, by its first bytes")
+    raise DataError(
+        f"{path}: not JSON, Parquet or tab-separated text in UTF-8: it begins with {text[:40]!r}"
+    )
 
 
 def _lines(stream: BinaryIO, path: Path) -> Iterator[Row]:
@@ -149,7 +153,9 @@ def _array(stream: BinaryIO, path: Path) -> Iterator[Row]:
         try:
             if at < len(text) and text[at] != "{":
                 raise DataError(f"{place}: expected a JSON object")
-            row, at = decoder.raw_decode(text, at)
+            row, end = decoder.raw_decode(text, at)
+            refuse_half_pairs(text[at:end], row)
+            at = end
         except json.JSONDecodeError as error:
             if ended or len(text) - at > _LARGEST:
                 raise DataError(f"{place}: not JSON: {error.msg}") from None
@@ -160,6 +166,8 @@ def _array(stream: BinaryIO, path: Path) -> Iterator[Row]:
                 raise DataError(f"{place}: not JSON: {wrong}") from None
             ended = not block
             continue
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{place}: {error}") from None
         number += 1
         yield place, row
 

@@ -3,12 +3,22 @@
 import gzip
 import json
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from searchr2.corpus import import_corpus, join_contents, read_corpus, split_contents
+from searchr2.corpus import (
+    import_corpus,
+    join_contents,
+    parse_passage,
+    passage_row,
+    read_corpus,
+    split_contents,
+)
 from searchr2.files import DataError
+from searchr2.trajectory import Document
 
 
 def write(folder, *rows):
@@ -128,6 +138,34 @@ def test_what_was_joined_is_parted_again(title, text):
     assert parted == (title, text)
 
 
+words = line.map(str.split).map(" ".join)
+
+
+@given(words, st.text(min_size=1).map(str.strip).filter(bool))
+def test_any_passage_is_read_again_from_its_row(title, text):
+    passage = Document("1", title, text, 0.0)
+    assert parse_passage(passage_row(passage)) == passage
+
+
+LAYOUTS = {
+    "contents": {"contents": '"A ""B"" C"\nIt is.'},
+    "title and text": {"title": 'A "B" C', "text": "It is."},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("container", ["jsonl", "jsonl.gz", "parquet"])
+def test_each_layout_is_read_from_each_container(tmp_path, layout, container):
+    made = [{"id": str(number), **LAYOUTS[layout]} for number in range(3)]
+    path = write(tmp_path, *made)
+    if container == "jsonl.gz":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    elif container == "parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(made), path)
+    found = [(p.id, p.title, p.text) for p in read_corpus(path)]
+    assert found == [(str(number), 'A "B" C', "It is.") for number in range(3)]
+
+
 def test_every_corpus_is_imported_to_json_lines(tmp_path):
     table = tmp_path / "kilt.tsv"
     table.write_text('id\ttext\ttitle\n1\tIt is.\t"A ""B"""\n2\tIt was.\tC\n')
@@ -175,9 +213,6 @@ def test_real_passages_come_out_of_every_container_as_they_went_in(real, tmp_pat
     import csv
     import io
     import tarfile
-
-    import pyarrow
-    from pyarrow import parquet
 
     lines = (real / "corpus.jsonl").read_bytes().splitlines(keepends=True)[::9]
     plain, packed = tmp_path / "plain.jsonl", tmp_path / "packed"

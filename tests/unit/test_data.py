@@ -98,6 +98,25 @@ def test_other_questions_than_the_papers_are_refused_where_those_are_expected(
     prepare(Data(**own | {"train": own["train"][:1]}), world(), tmp_path / "data")
 
 
+def test_files_with_the_papers_numbers_pass_and_one_question_less_does_not(tmp_path, own):
+    """The real table, against files of so many rows."""
+    asked = {
+        name: write(tmp_path / f"{name}.jsonl", questions("q", split.questions))
+        for name, split in splits.EVALUATION.items()
+    }
+    train = {
+        name: write(tmp_path / name, questions(name, split.questions))
+        for name, split in splits.TRAINING.items()
+    }
+    settings = own | {"questions": asked, "train": list(train.values()), "expect": "paper"}
+    prepare(Data(**settings, max_questions=1), world(), tmp_path / "data")
+    made = [(tmp_path / "data" / f"{n}.jsonl").read_bytes() for n in ("train", "validation")]
+    assert sum(content.count(b"\n") for content in made) == 169_615
+    write(tmp_path / "musique.jsonl", questions("q", 2_416))
+    with pytest.raises(DataError, match="musique: 2,416 questions read, its dev split has 2,417"):
+        prepare(Data(**settings), world(), tmp_path / "data")
+
+
 def test_holding_out_every_row_is_an_error(tmp_path, own):
     with pytest.raises(ConfigError, match=r"data\.validation: 20 of 20"):
         prepare(Data(**own | {"validation": 20}), world(), tmp_path)

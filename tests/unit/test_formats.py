@@ -88,7 +88,14 @@ def test_the_columns_of_a_table_are_named_or_known(tmp_path, content, columns):
     assert next(rows(path))[1] == columns
 
 
-DEEP = gzip.compress(tar({"a.jsonl": LINES * 100}))
+def test_a_cell_of_a_table_may_be_long(tmp_path):
+    path = tmp_path / "corpus.tsv"
+    path.write_text("1\t" + "word " * 50_000 + "\n")
+    assert len(next(rows(path))[1]["contents"]) == 250_000
+
+
+PACKED = gzip.compress(tar({"a.jsonl": LINES * 100}))
+DEEP, LONG, HALF = b"[" * 100_000 + b"]" * 100_000, b"1" * 5000, b'"half \\ud800 a pair"'
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,17 @@ DEEP = gzip.compress(tar({"a.jsonl": LINES * 100}))
     [
         (b"# a note\n", "not JSON, Parquet or tab-separated text"),
         (b"PK\x03\x04\x00", "not JSON, Parquet or tab-separated text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "begins with b'version https://git-lfs"),
+        (b"<!DOCTYPE html>\n<title>log in</title>", "begins with b'<!DOCTYPE html>"),
+        ('{"a": 1}'.encode("utf-16"), "in UTF-8: it begins with b'\\xff\\xfe"),
+        (b'{"a": 1}\n{"a": "caf\xe9"}\n', ":2: not a line of JSON: 'utf-8' codec can't decode"),
+        (b'{"a": 1}\n{"a": "ca', ":2: not a line of JSON"),
+        (b'{"a": 1}\n{"a": %b}\n' % DEEP, ":2: not a line of JSON: maximum recursion depth"),
+        (b'{"a": 1}\n{"a": %b}\n' % LONG, ":2: not a line of JSON: Exceeds the limit"),
+        (b'{"a": 1}\n{"a": %b}\n' % HALF, ":2: not a line of JSON: 'utf-8' codec can't encode"),
+        (b'[{"a": 1}, {"a": %b}]' % DEEP, "item 2: maximum recursion depth"),
+        (b'[{"a": 1}, {"a": %b}]' % LONG, "item 2: Exceeds the limit"),
+        (b'[{"a": 1}, {"a": %b}]' % HALF, "item 2: 'utf-8' codec can't encode"),
         (b'[{"a": 1}, {"b"', "item 2: not JSON"),
         (b'[{"a": 1}', "item 2: not JSON"),
         (b'[{"a": 1}, 3]', "item 2: expected a JSON object"),
@@ -106,7 +124,7 @@ DEEP = gzip.compress(tar({"a.jsonl": LINES * 100}))
         (b"1\t\xff\n", "can't decode"),
         (gzip.compress(LINES)[:-9], "cut short or damaged"),
         (gzip.compress(LINES * 50)[:-40] + bytes(40), "cut short or damaged"),
-        (DEEP[: len(DEEP) // 2], "cut short or damaged"),
+        (PACKED[: len(PACKED) // 2], "cut short or damaged"),
         (tar({"a": LINES * 20})[:1800], "cut short or damaged"),
         (tar({}), "no file in this archive"),
         (tar({"a": LINES, "b": LINES}), "more than one file"),
@@ -126,6 +144,8 @@ def test_what_cannot_be_read_is_refused_with_the_file_and_a_reason(tmp_path, con
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(DataError, match="nowhere: No such file"):
         list(rows(tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="Is a directory"):
+        list(rows(tmp_path))
 
 
 def test_an_empty_file_holds_no_row(tmp_path):

@@ -125,10 +125,12 @@ def test_hotpotqa_s_own_rows_are_read(tmp_path, lines):
 
 
 def test_2wikimultihopqa_s_own_rows_keep_their_evidences(tmp_path):
-    path = write(
-        tmp_path, HOTPOTQA | {"evidences": [["A", "country", "X"]]}, name="2wikimultihopqa"
-    )
+    path = tmp_path / "2wikimultihopqa" / "dev.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps([HOTPOTQA | {"evidences": [["A", "country", "X"]]}]))
     [question] = read_questions(path)
+    assert question.dataset == "2wikimultihopqa"
+    assert question.supporting_titles == ("A (film)", "B")
     assert question.metadata["evidences"] == [["A", "country", "X"]]
 
 
