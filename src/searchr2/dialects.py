@@ -40,7 +40,7 @@ def _verl(row: Row) -> Row:
         "id": row.get("id") or (f"{split}_{index}" if index is not None else None),
         "question": row.get("question") or extra.get("question") or _asked(row.get("prompt")),
         "golden_answers": row.get("golden_answers") or _targets(row),
-        "data_source": source.removeprefix("searchR1_") if isinstance(source, str) else None,
+        "data_source": source.removeprefix("searchR1_") if isinstance(source, str) else source,
         "metadata": row.get("metadata"),
     }
 
@@ -75,11 +75,13 @@ def _musique(row: Row) -> Row:
     metadata: Row = {"answerable": row.get("answerable"), "supporting_titles": titles}
     if "question_decomposition" in row:
         metadata["question_decomposition"] = row["question_decomposition"]
-    answers = [_answer(row), *(row.get("answer_aliases") or [])]
+    aliases = row.get("answer_aliases") or []
+    if not isinstance(aliases, list):
+        raise ValueError('"answer_aliases" must be a list')
     return {
         "id": row.get("id"),
         "question": row.get("question"),
-        "golden_answers": list(dict.fromkeys(answers)),
+        "golden_answers": list(dict.fromkeys([_answer(row), *aliases])),
         "metadata": metadata,
     }
 

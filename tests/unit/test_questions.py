@@ -241,6 +241,25 @@ def test_a_row_in_no_known_layout_is_named(tmp_path):
         read_questions(path)
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (HOTPOTQA | {"answer": 3}, "must hold strings"),
+        (HOTPOTQA | {"supporting_facts": "A (film)"}, "must be strings in a list"),
+        (HOTPOTQA | {"supporting_facts": [[1, 0]]}, "must be strings in a list"),
+        (MUSIQUE | {"answer_aliases": "1925"}, '"answer_aliases" must be a list'),
+        (MUSIQUE | {"paragraphs": "B"}, "not a row of any layout"),
+        (search_r1("nq", 0, golden_answers=None, reward_model={}), "must hold strings"),
+        (search_r1("nq", 0, golden_answers=None, reward_model="A"), "not a row of any layout"),
+        (search_r1(3, 0), '"dataset" must be a string'),
+        (search_r1(["nq"], 0), '"dataset" must be a string'),
+    ],
+)
+def test_wrong_types_in_the_layouts_of_others_are_named_by_file_and_line(tmp_path, row, reason):
+    with pytest.raises(DataError, match=rf"nq\.jsonl:1: .*{reason}"):
+        read_questions(write(tmp_path, row))
+
+
 text = st.text(min_size=1).filter(str.strip)
 
 
