@@ -18,7 +18,7 @@ from searchr2.markdown import grid
 from searchr2.statistics import t_interval
 
 SECONDS = "time/step"
-COLUMNS = ["method", "step", "step_seconds", "seconds", "ci_low", "ci_high", "seeds", "costs_as"]
+COLUMNS = ["method", "step", "step_seconds", "seconds", "ci_low", "ci_high", "seeds", "nearest_to"]
 
 Ledgers = Mapping[str, Sequence[pd.DataFrame]]
 """Method -> the ledger of each training seed (``curves.read_ledger``)."""
@@ -27,9 +27,9 @@ Ledgers = Mapping[str, Sequence[pd.DataFrame]]
 def table(ledgers: Ledgers, steps: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     """A line a method and step (``COLUMNS``): mean seconds over seeds, with their t interval.
 
-    ``costs_as`` names the methods whose end this step of another comes nearest to in seconds. The
-    interval is absent with one seed. Raises ``DataError`` where a ledger has no step times, or a
-    method no ledger.
+    ``nearest_to`` names the methods whose whole training this line of another comes nearest to, and
+    how much of its seconds it took: "B (96 %)". The interval is absent with one seed. Raises
+    ``DataError`` where a ledger has no step times, or a method no ledger.
     """
     lines = []
     for method, reached in steps.items():
@@ -49,7 +49,7 @@ def table(ledgers: Ledgers, steps: Mapping[str, Sequence[int]]) -> pd.DataFrame:
                 }
             )
     found = pd.DataFrame(lines, columns=COLUMNS[:-1])
-    return found.assign(costs_as=_costs_as(found))
+    return found.assign(nearest_to=_nearest_to(found))
 
 
 def _medians(method: str, ledgers: Sequence[pd.DataFrame]) -> list[float]:
@@ -60,27 +60,28 @@ def _medians(method: str, ledgers: Sequence[pd.DataFrame]) -> list[float]:
     return [float(of.median()) for of in times]
 
 
-def _costs_as(found: pd.DataFrame) -> list[str]:
+def _nearest_to(found: pd.DataFrame) -> list[str]:
     ends = found.loc[found.groupby("method", sort=False)["step"].idxmax()]
     names: list[list[str]] = [[] for _ in range(len(found))]
     for end in ends.to_dict("records"):
         for other, of in found.groupby("method", sort=False):
             if other != end["method"]:
-                nearest = (of["seconds"] - end["seconds"]).abs().idxmin()
-                names[int(nearest)].append(str(end["method"]))
-    return [" and ".join(of) for of in names]
+                nearest = int((of["seconds"] - end["seconds"]).abs().idxmin())
+                share = of["seconds"][nearest] / end["seconds"]
+                names[nearest].append(f"{end['method']} ({100 * share:.0f} %)")
+    return ["; ".join(of) for of in names]
 
 
 def page(found: pd.DataFrame) -> str:
     """The table in columns, for a terminal."""
-    header = ["Method", "Step", "Seconds", "95 % interval", "Costs as the end of"]
+    header = ["Method", "Step", "Seconds", "95 % interval", "Nearest to the end of"]
     lines = [
         [
             str(line["method"]),
             str(line["step"]),
             f"{line['seconds']:.1f}",
             "" if pd.isna(line["ci_low"]) else f"{line['ci_low']:.1f} to {line['ci_high']:.1f}",
-            line["costs_as"],
+            line["nearest_to"],
         ]
         for line in found.to_dict("records")
     ]

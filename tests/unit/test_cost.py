@@ -16,7 +16,7 @@ def ledger(*seconds):
 
 
 def rows(found):
-    return [(of["method"], of["step"], of["seconds"], of["costs_as"]) for of in found]
+    return [(of["method"], of["step"], of["seconds"], of["nearest_to"]) for of in found]
 
 
 def test_a_step_costs_the_median_of_its_ledger_and_training_as_many_of_them():
@@ -24,9 +24,9 @@ def test_a_step_costs_the_median_of_its_ledger_and_training_as_many_of_them():
     found = table(ledgers, {"A": [2, 3, 4], "B": [2]}).to_dict("records")
     assert rows(found) == [
         ("A", 2, 4.0, ""),
-        ("A", 3, 6.0, "B"),
+        ("A", 3, 6.0, "B (100 %)"),
         ("A", 4, 8.0, ""),
-        ("B", 2, 6.0, "A"),
+        ("B", 2, 6.0, "A (75 %)"),
     ]
     assert found[0]["step_seconds"] == 2.0
     assert pd.isna(found[0]["ci_low"])  # of one seed nothing is known
@@ -36,7 +36,7 @@ def test_seeds_are_averaged_with_students_interval_over_them():
     ledgers = {"A": [ledger(1.0), ledger(2.0), ledger(3.0)]}
     [found] = table(ledgers, {"A": [10]}).to_dict("records")
     half = 4.302653 * 10 / 3**0.5
-    assert (found["seconds"], found["seeds"], found["costs_as"]) == (20.0, 3, "")
+    assert (found["seconds"], found["seeds"], found["nearest_to"]) == (20.0, 3, "")
     ends = (found["ci_low"], found["ci_high"])
     assert ends == pytest.approx((20 - half, 20 + half), abs=0.05)
 
@@ -63,12 +63,13 @@ def test_the_command_reads_methods_and_steps_from_a_table(tmp_path, capsys):
     assert main(["cost", *arguments, "--runs", *runs]) == 0
     with out.open() as file:
         found = [
-            (of["method"], of["step"], of["seconds"], of["costs_as"]) for of in csv.DictReader(file)
+            (of["method"], of["step"], of["seconds"], of["nearest_to"])
+            for of in csv.DictReader(file)
         ]
     assert found == [
         ("Search-R1", "4", "8.0", ""),
-        ("Search-R1", "8", "16.0", "X"),
-        ("X", "4", "16.0", "Search-R1"),
+        ("Search-R1", "8", "16.0", "X (100 %)"),
+        ("X", "4", "16.0", "Search-R1 (100 %)"),
     ]
     assert "| Search-R1 |    8 |" in capsys.readouterr().out
     assert (tmp_path / "cost.provenance.json").is_file()

@@ -294,6 +294,9 @@ def test_of_step_times_the_sign_alone_is_compared_at_every_scale(evaluated):
     assert "table_step_time" in page.partition("## Order")[0]
 
 
+ENDS = (("low", 31.0), ("high", 49.0))
+
+
 def test_of_rubrics_the_sign_counts_where_holms_sign_test_does(evaluated):
     rubrics = pd.read_csv(PAPER / "table_quality.csv")["rubric"]
     wins = [60, 40, 30, 0, 25, 2]  # against 20, 20, 20, 40, 25 and 1 in all
@@ -301,6 +304,8 @@ def test_of_rubrics_the_sign_counts_where_holms_sign_test_does(evaluated):
     p = [1e-5, 0.012, 0.2, 1e-9, 1.0, 1.0]
     table = {"rubric": rubrics, "nq_wins": wins, "nq_losses": losses, "popqa_wins": [None] * 6}
     table |= {"average_wins": None, "average_losses": None, "pairs": 100, "sign_test_p": p}
+    table |= {"average_difference": [40.0] + [None] * 5}
+    table |= {f"average_difference_ci_{end}": [at] + [None] * 5 for end, at in ENDS}
     pd.DataFrame(table).to_csv(evaluated / "table_quality.csv", index=False)
     found, page = compare(evaluated, others=["table_quality.csv"])
     seen = found[found["table"] == "table_quality"]
@@ -309,6 +314,7 @@ def test_of_rubrics_the_sign_counts_where_holms_sign_test_does(evaluated):
     # Holm: 6e-9, 5e-5, 4 x 0.012 = 0.048, then 0.6, 1, 1
     assert list(seen["verdict"]) == ["same", "same", "open", "opposite", "open", "open"]
     assert "of 100 pairs; Holm p = 0.048" in page
+    assert "| +40.0 | +31.0 to +49.0 | of 100 pairs;" in page
     assert page.count("| Evidence groundedness ") == 1
 
 

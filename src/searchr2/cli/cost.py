@@ -1,8 +1,8 @@
 """Say what training to each step of a table over steps cost, and where runs have cost the same.
 
 Seconds are the median step of a seed's ledger times the steps, averaged over seeds. The column
-costs_as names the methods whose whole training a step of another comes nearest to: compare these
-two lines for equal compute, and two of the same step for equal steps.
+nearest_to names the methods whose whole training a line of another comes nearest to, and how much
+of its seconds it took: compare these two for equal compute, and two of one step for equal steps.
 
 example: searchr2 cost --table results/table_double_rollouts.csv --print \\
              --runs Search-R2=results/train/search-r2/seed1/metrics.jsonl \\

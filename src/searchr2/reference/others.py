@@ -61,6 +61,8 @@ def quality(paper: pd.DataFrame, ours: pd.DataFrame) -> Iterator[Line]:
             gap = 100 * _balance(mine) / mine["pairs"]
             seen = "same" if (gap > 0) == (theirs > 0) else "opposite"
             found |= {"ours": round(gap, 1), "n": int(mine["pairs"])}
+            if not pd.isna(mine["average_difference"]):
+                found |= {end: mine[f"average_difference_{end}"] for end in ("ci_low", "ci_high")}
             found["verdict"] = seen if p[line["rubric"]] < ALPHA and gap else "open"
             found["note"] += f"; Holm p = {p[line['rubric']]:.2g}"
         yield found
