@@ -90,7 +90,8 @@ def new_model(settings: Model, vocab_size: int, seed: int) -> Any:
 def load_retriever(folder: Path) -> Index:
     """The retriever whose index ``folder`` holds, as its manifest names it."""
     path = folder / MANIFEST
-    kind = read_json(path).get("kind") if path.is_file() else Retrieval().kind
+    found = read_json(path) if path.is_file() else {"kind": Retrieval().kind}
+    kind = found.get("kind") if isinstance(found, dict) else None
     if kind == "bm25":
         from searchr2.retrieval.bm25 import Bm25
 
@@ -104,7 +105,7 @@ def load_retriever(folder: Path) -> Index:
         from searchr2.retrieval.client import Http
 
         return Http.load(folder)
-    raise ArtifactError(f"{path}: unknown kind of index {kind!r}")
+    raise ArtifactError(f"{path}: unknown kind of index {kind!r}; `searchr2 index` builds one")
 
 
 def make_engine(

@@ -10,7 +10,7 @@ import pytest
 
 from searchr2.cli.main import main
 from searchr2.files import ArtifactError, DataError, read_json, sha256, write_manifest
-from searchr2.retrieval import bm25
+from searchr2.retrieval import bm25, folders
 from searchr2.trajectory import Document
 from tests.corpora import write_corpus
 
@@ -73,7 +73,7 @@ def test_above_the_limit_sizes_alone_are_compared(tmp_path, monkeypatch):
     build(tmp_path / "i")
     path = tmp_path / "i" / "passages.jsonl"
     path.write_bytes(path.read_bytes().replace(b"lightning", b"Lightning"))
-    monkeypatch.setattr(bm25, "HASH_LIMIT", 10)
+    monkeypatch.setattr(folders, "HASH_LIMIT", 10)
     assert len(bm25.Bm25.load(tmp_path / "i")) == 4
     path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(ArtifactError, match="does not match"):
@@ -143,7 +143,7 @@ def test_a_corpus_that_is_gone_or_another_one_is_named_with_the_rule(tmp_path, c
 
 
 def test_a_large_corpus_of_the_same_size_with_other_rows_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(bm25, "HASH_LIMIT", 10)
+    monkeypatch.setattr(folders, "HASH_LIMIT", 10)
     build(tmp_path / "i")
     offsets = (tmp_path / "i" / "passages.jsonl.offsets").read_bytes()
     write_corpus(tmp_path / "corpora" / "4.jsonl", PASSAGES[::-1])
@@ -166,12 +166,25 @@ def test_a_corpus_that_changes_while_it_is_indexed_is_refused(tmp_path, monkeypa
     assert not (tmp_path / "i").exists()
 
 
-def test_passages_of_another_number_than_the_scores_are_refused(tmp_path):
-    build(tmp_path / "i")
-    known = {k: v for k, v in read_json(tmp_path / "i" / "manifest.json").items() if k != "digest"}
-    write_manifest(tmp_path / "i", known | {"passages": 3})
-    with pytest.raises(ArtifactError, match="not of these passages"):
-        bm25.Bm25.load(tmp_path / "i")
+@pytest.mark.parametrize(
+    ("changes", "spoiled", "told"),
+    [
+        ({"passages": 3}, None, "not of these passages"),
+        ({"passages": None}, None, r"manifest\.json: no passages in it"),
+        ({"kind": "dense"}, None, "not an index of kind bm25"),
+        ({}, "data.csc.index.npy", "bm25s cannot read it"),
+        ({}, "vocab.index.json", "bm25s cannot read it"),
+    ],
+)
+def test_an_index_that_does_not_fit_its_manifest_is_refused(tmp_path, changes, spoiled, told):
+    build(tmp_path / "task")
+    if spoiled:
+        (tmp_path / "task" / spoiled).write_bytes(b"\x93NUMPY")
+    known = read_json(tmp_path / "task" / "manifest.json") | changes | {"digest": None}
+    write_manifest(tmp_path / "task", {k: v for k, v in known.items() if v is not None})
+    with pytest.raises(ArtifactError, match=told) as error:
+        bm25.Bm25.load(tmp_path / "task")
+    assert "index_task" in str(error.value)
 
 
 def test_a_corpus_in_the_folder_that_is_replaced_is_refused(tmp_path, capsys):

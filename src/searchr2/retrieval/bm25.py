@@ -23,12 +23,12 @@ from typing import Any
 import bm25s
 import numpy as np
 
-from searchr2.files import MANIFEST, ArtifactError, DataError, verify_manifest
+from searchr2.files import MANIFEST, ArtifactError, DataError
 from searchr2.passages import PassageFile
 from searchr2.retrieval.folders import (
-    HASH_LIMIT,
     corpus_digest,
     open_passages,
+    read_manifest,
     rebuilt_by,
     replacing_folder,
     seal,
@@ -74,10 +74,11 @@ class Bm25:
     def load(cls, folder: Path) -> Bm25:
         """Open an index; raises ``ArtifactError`` where a file is missing or damaged."""
         remedy = rebuilt_by(folder)
-        manifest = verify_manifest(folder, remedy, hash_limit=HASH_LIMIT)
-        if manifest.get("kind") != "bm25":
-            raise ArtifactError(f"{folder / MANIFEST}: not a BM25 index; {remedy}")
-        scorer = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+        manifest = read_manifest(folder, "bm25", ["passages"])
+        try:
+            scorer = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtifactError(f"{folder}: bm25s cannot read it ({error}); {remedy}") from None
         # Views that page in lazily all the same, without np.memmap's cost on every slice.
         scorer.scores |= {
             name: np.asarray(scorer.scores[name]) for name in ("data", "indices", "indptr")

@@ -21,21 +21,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchr2.config import Encoding, load
-from searchr2.files import MANIFEST, ArtifactError, verify_manifest
+from searchr2.files import MANIFEST, ArtifactError
 from searchr2.passages import PassageFile
 from searchr2.retrieval import vectors
 from searchr2.retrieval.encoder import PROBE, Encoder
 from searchr2.retrieval.folders import (
-    HASH_LIMIT,
     PROBE_VECTOR,
     VECTORS,
     open_passages,
+    read_manifest,
     rebuilt_by,
 )
 from searchr2.retrieval.vectors import Vectors
 from searchr2.trajectory import Collection
 
 METRIC = "inner product"
+KNOWN = ("encoding", "dimension", "metric", "passages", "search_parameters")
+"""What opening an index takes from its manifest."""
 ALIKE = 0.99
 """Cosine from which on two vectors are of one text under one encoding, apart from rounding; a
 missing prefix or another pooling comes out below."""
@@ -57,9 +59,7 @@ class Dense:
         ``ConfigError`` where its encoder is gone.
         """
         remedy = rebuilt_by(folder)
-        manifest = verify_manifest(folder, remedy, hash_limit=HASH_LIMIT)
-        if manifest.get("kind") != "dense":
-            raise ArtifactError(f"{folder / MANIFEST}: not a dense index; {remedy}")
+        manifest = read_manifest(folder, "dense", KNOWN)
         encoding = load(Encoding, manifest["encoding"], folder / MANIFEST)
         index, passages = vectors.open_index(folder / VECTORS), open_passages(folder)
         check(folder / VECTORS, index, manifest["dimension"], len(passages), remedy)
@@ -115,7 +115,10 @@ def check(path: Path, index: Any, dimension: int, passages: int, remedy: str) ->
 
 def _recognise(folder: Path, encoder: Encoder, encoding: Encoding, remedy: str) -> None:
     """The encoder still is the one the passages were encoded with."""
-    known = np.load(folder / PROBE_VECTOR)
+    try:
+        known = np.load(folder / PROBE_VECTOR)
+    except (OSError, ValueError):
+        raise ArtifactError(f"{folder / PROBE_VECTOR}: not a vector; {remedy}") from None
     [now] = encoder.queries([PROBE])
     if encoder.encoding != encoding or now.shape != known.shape or cosine(now, known) < ALIKE:
         raise ArtifactError(

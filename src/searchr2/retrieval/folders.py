@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from searchr2.corpus import import_corpus, read_corpus
-from searchr2.files import MANIFEST, PROVENANCE, DataError, read_json, sha256, write_manifest
+from searchr2.files import (
+    MANIFEST,
+    PROVENANCE,
+    ArtifactError,
+    DataError,
+    read_json,
+    sha256,
+    verify_manifest,
+    write_manifest,
+)
 from searchr2.formats import is_json_lines
 from searchr2.passages import PassageFile
 from searchr2.progress import bar
@@ -108,6 +117,21 @@ def corpus_digest(corpus: Path) -> str:
     if not corpus.is_file():
         raise DataError(f"{corpus}: no such file")
     return sha256(corpus)
+
+
+def read_manifest(folder: Path, kind: str, keys: Sequence[str]) -> dict[str, Any]:
+    """The manifest of an index, its files verified; large ones by their sizes.
+
+    Raises ``ArtifactError``: a file is missing or damaged, it is another ``kind`` of index, or one
+    of ``keys`` is not in its manifest.
+    """
+    remedy = rebuilt_by(folder)
+    manifest = verify_manifest(folder, remedy, HASH_LIMIT)
+    if manifest.get("kind") != kind:
+        raise ArtifactError(f"{folder / MANIFEST}: not an index of kind {kind}; {remedy}")
+    if missing := [key for key in keys if key not in manifest]:
+        raise ArtifactError(f"{folder / MANIFEST}: no {', '.join(missing)} in it; {remedy}")
+    return manifest
 
 
 def seal(folder: Path, about: dict[str, Any]) -> None:
