@@ -77,8 +77,8 @@ def test_a_line_a_step_with_every_quantity_beside_its_error(project, sampled):
     for line in lines:
         terms = {name: float(line[name]) for name in names[::2] if line[name]}
         total = terms["A_prec"] + terms["V_inter"] * (terms["S_trim"] + terms["Gbar"])
-        assert terms["delta_J_sum"] == pytest.approx(total, abs=3e-5)
-        assert terms["delta_J_rejected_sum"] == pytest.approx(total, abs=3e-5)
+        assert terms["delta_J_sum"] == pytest.approx(total, abs=2e-4)
+        assert terms["delta_J_rejected_sum"] == pytest.approx(total, abs=2e-4)
         measured = terms["delta_J"] - terms["delta_J_sum"]
         assert terms["residual"] == pytest.approx(measured, abs=3e-5)
 

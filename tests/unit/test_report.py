@@ -129,7 +129,7 @@ def test_text_from_files_stays_text(results):
 def test_the_figure_is_part_of_the_page_byte_by_byte(results):
     [image] = Page(report(results)).all("img")
     assert base64.b64decode(image["src"].partition(",")[2]) == PIXEL
-    assert image["alt"].startswith("Training dynamics. Mean reward")
+    assert image["alt"].startswith("Training dynamics. Against the training step")
 
 
 def test_every_entry_of_the_contents_leads_somewhere_and_ids_are_unique(results):
@@ -249,6 +249,19 @@ def test_each_cell_has_its_interval_where_the_table_wrote_one(results):
     text = Page(report(results)).text
     assert "|20.013.3 to 28.9|20.0|" in "|".join(text.split("\n"))
     assert "table1_cells.csv" not in text[text.index("What is not here") :]
+
+
+def test_one_backbone_is_told_once_and_what_training_cost_stands_under_its_table(results):
+    lines = "method,backbone,step,average\nSearch-R1,m,8,1.0\nSearch-R2,n,8,2.0\n"
+    (results / "table_curves.csv").write_text(lines)
+    (results / "table_curves_cost.csv").write_text("method,step,seconds\nSearch-R1,8,9.5\n")
+    text = report(results)
+    page = Page(text)
+    names = [block["id"] for block in page.all("section") if "id" in block]
+    assert names.index("table_curves_cost") == names.index("table_curves") + 1
+    assert "Over training: cost" in page.text
+    tables = text.partition("table_curves")[0], text[text.index('id="table_curves"') :]
+    assert [">Backbone</th>" in of for of in tables] == [False, True]  # of the one that has two
 
 
 def test_wins_ties_and_losses_are_one_column():

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
             for step, folder in found.items()
         ]
         table = pd.DataFrame(lines)
-        text = table.to_csv(index=False, float_format="%.5f", lineterminator="\n")
+        text = table.to_csv(index=False, float_format="%.4f", lineterminator="\n")
         write_text(options.out, text)
     if options.figure:
         save(gains(table), options.figure)

@@ -154,9 +154,9 @@ def _orders(paper: pd.DataFrame, ours: Ours) -> Iterator[dict[str, Any]]:
             "row": " < ".join(found[row]["method"] for row in sorted(have, key=theirs.__getitem__)),
             "backbone": backbone,
             "set": AVERAGE,
-            "ours": rho.value,
-            "ci_low": rho.low,
-            "ci_high": rho.high,
+            "ours": round(rho.value, 3),
+            "ci_low": round(rho.low, 3),
+            "ci_high": round(rho.high, 3),
             "verdict": order(ordered),
             "note": f"{ordered.methods} methods; {chance} of all orders agree as well",
         }

@@ -51,16 +51,23 @@ class Block:
     @property
     def listed(self) -> str:
         """The title in the contents."""
-        return TABLES.get(self.name, self.title)
+        of = self.name.removesuffix(COST)
+        return (
+            f"{TABLES[of]}: cost"
+            if of in TABLES and of != self.name
+            else TABLES.get(of, self.title)
+        )
 
 
 def titles(results: Path) -> dict[str, str]:
     """Name -> title of every table that a whole workflow writes."""
-    found = dict(TABLES)
-    for path in sorted(results.glob("config/tables/*.json")):
-        found[path.stem] = str(read_json(path)["title"])
-        if (results / f"{path.stem}{COST}.csv").is_file():
-            found[f"{path.stem}{COST}"] = f"{found[path.stem]}: what it cost"
+    configs = sorted(results.glob("config/tables/*.json"))
+    own = {path.stem: str(read_json(path)["title"]) for path in configs}
+    found = {}
+    for name, title in (TABLES | own).items():
+        found[name] = title
+        if (results / f"{name}{COST}.csv").is_file():
+            found[f"{name}{COST}"] = f"{title}: what it cost"
     return found
 
 
@@ -78,7 +85,7 @@ def tables(results: Path, captions: Path) -> Iterator[Block]:
         lines = made["config"].get("lines", {}) if made else {}
         names = {row: line_name(line["label"], line.get("step")) for row, line in lines.items()}
         frame = _with_cells(read_frame(results / f"{name}.csv"), results, name)
-        grids = {"": grid(frame.drop(columns="checkpoint", errors="ignore"), share=[AVERAGE])}
+        grids = {"": grid(_told_once(frame), share=[AVERAGE])}
         under = results / f"{name}{DIFFERENCES}.csv"
         if under.is_file():
             grids[PAIRED] = differences(read_frame(under), names)
@@ -153,6 +160,15 @@ def missing(results: Path) -> Iterator[str]:
     for table, of in idle.groupby("table", sort=False):
         lines = ", ".join(dict.fromkeys(of["row"] + " (" + of["backbone"] + ")"))
         yield f"Of the paper's {wanted.get(str(table), table)}: {lines}"
+
+
+def _told_once(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table without what the page says elsewhere: where checkpoints stand, its one backbone."""
+    known = [
+        "checkpoint",
+        *(["backbone"] if "backbone" in frame and frame["backbone"].nunique() < 2 else []),
+    ]
+    return frame.drop(columns=known, errors="ignore")
 
 
 def _with_cells(frame: pd.DataFrame, results: Path, name: str) -> pd.DataFrame:
