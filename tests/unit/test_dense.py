@@ -203,6 +203,15 @@ def test_index_and_corpus_in_another_order_do_not_go_together(tmp_path, prebuilt
         adopt(tmp_path / "i", prebuilt, settings, PASSAGES[::-1])
 
 
+@pytest.mark.parametrize("number", [0, np.nan])
+def test_vectors_of_nothing_are_refused(tmp_path, settings, number):
+    made = faiss.IndexFlatIP(32)
+    made.add(np.full((20, 32), number, dtype=np.float32))
+    faiss.write_index(made, str(tmp_path / "given"))
+    with pytest.raises(DataError, match=r"row 0 is not what .* their cosine is"):
+        adopt(tmp_path / "i", [tmp_path / "given"], settings)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"passage_prefix": ""}, {"pooling": "cls"}, {"passage_tokens": 8}], ids=str
 )
@@ -246,6 +255,7 @@ def put(index, made, count=20):
         (lambda i: seal(i, encoding=None), r"manifest\.json: no encoding in it"),
         (lambda i: (i / "probe.npy").write_bytes(b"x"), r"probe\.npy: not a vector"),
         (lambda i: np.save(i / "probe.npy", np.ones(32)), "no longer encodes as it did"),
+        (lambda i: np.save(i / "probe.npy", np.full(32, np.nan)), "no longer encodes as it did"),
     ],
 )
 def test_an_index_that_does_not_fit_its_manifest_is_refused(index, spoil, said):

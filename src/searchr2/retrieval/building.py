@@ -141,7 +141,7 @@ def _same_vectors(path: Path, index: Any, passages: PassageFile, encoder: Encode
         one = passages[row]
         [now] = encoder.passages([join_contents(one.title, one.text)])
         alike = cosine(now, index.reconstruct(row))
-        if alike < ALIKE:
+        if not alike >= ALIKE:  # NaN neither
             raise DataError(
                 f"{path}: row {row} is not what {encoder.encoding.encoder} makes of passage "
                 f"{one.id} ({one.title!r}): their cosine is {alike:.3f}; the corpus is another, or "

@@ -120,7 +120,8 @@ def _recognise(folder: Path, encoder: Encoder, encoding: Encoding, remedy: str) 
     except (OSError, ValueError):
         raise ArtifactError(f"{folder / PROBE_VECTOR}: not a vector; {remedy}") from None
     [now] = encoder.queries([PROBE])
-    if encoder.encoding != encoding or now.shape != known.shape or cosine(now, known) < ALIKE:
+    same = encoder.encoding == encoding and now.shape == known.shape
+    if not (same and cosine(now, known) >= ALIKE):
         raise ArtifactError(
             f"{folder}: {encoding.encoder} no longer encodes as it did when this index was built; "
             f"bring that model back, or {remedy}"
