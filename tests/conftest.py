@@ -1,5 +1,10 @@
 """Fixtures every kind of test may use."""
 
+import fcntl
+import os
+import pty
+import struct
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +26,16 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip("no real passages and questions in ../shared/real")
     return REAL
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Two ends of a terminal of 80 by 24: what is drawn on the second is read from the first."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import socket
 import tarfile
@@ -113,6 +114,19 @@ def test_a_later_command_goes_on_with_what_an_earlier_one_kept(hub, tmp_path):
     run(hub, tmp_path, item)
     assert hub.ranges("a/large.bin")[-1] == "bytes=20000-"
     assert (tmp_path / "f" / "a" / "large.bin").read_bytes() == LARGE
+
+
+def test_a_terminal_shows_how_far_a_file_has_come(hub, tmp_path, monkeypatch, terminal):
+    item = an_item(hub.commit("org/name", FILES))
+    hub.faults["a/large.bin"] = [Fault(cut=19_200)] + [Fault(status=503)] * 3
+    fails(hub, tmp_path, item, "503")
+    ours, theirs = terminal
+    monkeypatch.setenv("SEARCHR2_PROGRESS_FD", str(theirs))
+    run(hub, tmp_path, item)
+    shown = os.read(ours, 10_000).decode()
+    assert "large.bin:  25%" in shown
+    assert "large.bin: 100%" in shown
+    assert "checking large.bin: 100%" in shown
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,27 +1,11 @@
 """Bars on a terminal, silence elsewhere, and in a workflow the terminal behind the log."""
 
-import fcntl
 import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
-
-import pytest
 
 BAR = "from searchr2.progress import bar; b = bar(3, 'work', 'steps'); b.update(3); b.close()"
 STAGE = f'exec 3>&2; export SEARCHR2_PROGRESS_FD=3; exec {sys.executable} -c "{BAR}" &> log'
-
-
-@pytest.fixture
-def terminal():
-    """Two ends of a terminal of 80 by 24: what is drawn on the second is read from the first."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    yield ours, theirs
-    os.close(ours)
-    os.close(theirs)
 
 
 def test_a_terminal_shows_a_bar(terminal):
