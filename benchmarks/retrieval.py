@@ -212,7 +212,7 @@ def peak_gib() -> float:
 
 
 def size_gib(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.iterdir()) / 2**30
+    return sum(path.lstat().st_size for path in folder.iterdir()) / 2**30  # the corpus is a link
 
 
 if __name__ == "__main__":
