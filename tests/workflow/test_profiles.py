@@ -3,7 +3,9 @@
 import os
 import re
 import subprocess
+import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,13 +65,25 @@ def test_snakemake_plans_with_its_values(project, name):
     status, output = project.snakemake(*command)
     assert status == 0, output
     [job, *_] = re.findall(r"^rule train:\n((?:    .*\n)+)", output, flags=re.M)
-    if name == "slurm":
-        assert "profiles/slurm/launch searchr2 train --config" in output
-        assert "nodes=2" in job
-        assert "gpu=16" in job
-        assert "slurm_extra=--gpus-per-node=8 --exclusive" in job
-    else:
-        assert "gpu=1" in job
+    assert "searchr2 train --config" in output
+    assert "launch" not in output  # one node needs none
+    assert "gpu=1" in job
+    assert ("nodes=1" in job) == (name == "slurm")
+
+
+def test_a_training_on_several_nodes_is_the_lines_that_the_profile_has_commented(project):
+    path = project.folder / "profiles" / "slurm" / "config.yaml"
+    text = path.read_text().replace("    nodes: 1\n", "")
+    said = yaml.safe_load(re.sub("^    #   ", "    ", text, flags=re.M))
+    said = {k: v for k, v in said.items() if k not in ("executor", "jobs")} | {"cores": 64}
+    path.write_text(yaml.safe_dump(said))
+    command = ["-n", "-p", "results/table1.csv", "--workflow-profile", "profiles/slurm"]
+    status, output = project.snakemake(*command)
+    assert status == 0, output
+    assert "profiles/slurm/launch searchr2 train --config" in output
+    [job, *_] = re.findall(r"^rule train:\n((?:    .*\n)+)", output, flags=re.M)
+    for asked in ("nodes=4", "tasks=4", "gpu=32", "slurm_extra=--gpus-per-node=8"):
+        assert asked in job
 
 
 def test_the_default_starts_training_without_a_launcher(project):
@@ -78,37 +92,56 @@ def test_the_default_starts_training_without_a_launcher(project):
     assert "launch" not in output
 
 
-def test_the_launcher_starts_one_torchrun_a_node_with_the_stages_command(tmp_path):
-    for name, text in {
-        "scontrol": "echo node7; echo node8",
-        "srun": 'echo "parent:${SEARCHR2_PARENT-none}"; printf "%s " "$@"',
-    }.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
-        (tmp_path / name).chmod(0o755)
-    environment = {
-        **os.environ,
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "SLURM_JOB_NODELIST": "node[7-8]",
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_GPUS_ON_NODE": "8",
-        "SLURM_CPUS_PER_TASK": "64",
-        "SLURM_JOB_ID": "4711",
-        "SEARCHR2_PARENT": "1",
-    }
-    command = [
-        str(ROOT / "profiles" / "slurm" / "launch"),
-        "searchr2",
-        "train",
-        "--config",
-        "a b.json",
-    ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    parent, called = done.stdout.splitlines()
-    assert parent == "parent:none"  # it lives on another node
+@pytest.fixture
+def launched(tmp_path):
+    """What the launcher prints for these arguments, SLURM's commands being scripts of ours."""
+
+    def of(arguments, srun, nodes="node7; echo node8"):
+        for name, text in {"scontrol": f"echo {nodes}", "srun": srun}.items():
+            (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{text}\n")
+            (tmp_path / name).chmod(0o755)
+        environment = {
+            **os.environ,
+            "PATH": f"{tmp_path}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "SLURM_JOB_NODELIST": "node[7-8]",
+            "SLURM_JOB_NUM_NODES": "2",
+            "SLURM_GPUS_ON_NODE": "8",
+            "SLURM_CPUS_PER_TASK": "64",
+            "SLURM_JOB_ID": "4711",
+            "SEARCHR2_PARENT": "1",
+        }
+        launch = [str(ROOT / "profiles" / "slurm" / "launch"), "searchr2", *arguments]
+        return subprocess.run(
+            launch, env=environment, capture_output=True, text=True, check=True, timeout=300
+        ).stdout
+
+    return of
+
+
+def test_the_launcher_starts_one_task_a_node_that_no_other_nodes_process_ends(launched):
+    shown = launched(["train"], 'echo "${SEARCHR2_PARENT-none} $RENDEZVOUS"; printf "%s " "$@"')
+    environment, called = shown.split("\n", 1)
+    assert environment == "none node7:24711"  # the workflow lives on another node
     assert "--nodes 2 --ntasks 2 --ntasks-per-node 1 --cpus-per-task 64" in called
-    assert "--nnodes 2 --nproc-per-node 8" in called
-    assert "--rdzv-endpoint node7:24711" in called
-    assert called.endswith("-m searchr2.cli.main train --config a b.json ")
+
+
+def test_its_nodes_meet_and_start_a_process_for_each_gpu_of_their_own(launched, tmp_path):
+    """Two nodes on this machine, of two GPUs and one, by a stand-in of srun."""
+    srun = """
+    while [[ $1 != sh ]]; do shift; done
+    SLURM_GPUS_ON_NODE=2 "$@" & SLURM_GPUS_ON_NODE=1 "$@"; wait $!
+    """
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, sys\n"
+        "if 'RANK' in os.environ:\n"
+        "    seen = [os.environ['WORLD_SIZE'], *sys.orig_argv[-3:]]\n"
+        "    pathlib.Path(__file__).with_name(os.environ['RANK']).write_text('|'.join(seen))\n"
+    )
+    arguments = ["train", "--help", "a b.json"]
+    shown = launched(arguments, f"export PYTHONPATH={tmp_path}\n{srun}", "127.0.0.1")
+    assert shown.count("usage: searchr2 train") == 3
+    for rank in range(3):
+        assert (tmp_path / str(rank)).read_text() == "3|train|--help|a b.json"
 
 
 def test_the_job_runs_the_workflow_with_its_profile():
@@ -135,7 +168,7 @@ PAPER = ["paper_qwen2.5_7b", "paper_qwen3_8b", "paper_qwen2.5_32b"]
 
 def test_the_papers_configs_differ_in_model_and_machine_alone():
     read = [yaml.safe_load((ROOT / "configs" / f"{name}.yaml").read_text()) for name in PAPER]
-    own = {"name", "results", "model", "deepspeed"}
+    own = {"name", "results", "model", "deepspeed", "step_time"}
     method = [{key: value for key, value in one.items() if key not in own} for one in read]
     assert method[0] == method[1] == method[2]
     assert (

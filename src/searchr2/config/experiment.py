@@ -55,6 +55,11 @@ class Run(Section):
     lora: dict[str, Any] = {}
 
 
+def _null_first(schema: dict[str, Any]) -> None:
+    """Snakemake fills defaults into whatever it tries; a null has no room for them."""
+    schema["anyOf"].reverse()
+
+
 class Experiment(Settings):
     """The whole of ``config.yaml``."""
 
@@ -79,7 +84,7 @@ class Experiment(Settings):
     """Training runs: name -> what it does and the settings in which it differs."""
     rows: dict[str, Row] = {}
     """Ways of answering: name -> row."""
-    step_time: StepTime | None = None
+    step_time: StepTime | None = Field(None, json_schema_extra=_null_first)
     """Which runs' step times are compared; ``None``: no such table."""
     tables: dict[str, Table] = {}
     """Tables of exact match: name -> the rows it has; ``<results>/<name>.csv``."""
