@@ -111,6 +111,21 @@ def test_what_an_earlier_config_left_half_done_is_started_anew(tmp_path, setting
     assert read_json(tmp_path / "i" / "manifest.json")["encoding"]["passage_prefix"] == "passage: "
 
 
+def test_encoding_goes_on_with_a_corpus_that_has_moved(tmp_path, settings, index, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "encode", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "again", settings)
+    laid_out = building.encoding_folder(tmp_path / "again") / "encoding.json"
+    before = laid_out.stat().st_mtime_ns
+    moved = corpus(tmp_path / "again").rename(tmp_path / "moved.jsonl")
+    shards.prepare(laid_out.parent, moved, Encoder.load(settings.encoding()))
+    assert laid_out.stat().st_mtime_ns == before, "nothing is started anew"
+    assert building.build(tmp_path / "again", moved, settings) == 20
+    assert (tmp_path / "again" / "passages.jsonl").resolve() == moved
+    assert Dense.load(tmp_path / "again").search(["20 towers"], 1)[0]
+
+
 def test_several_processes_share_the_work(tmp_path, encoder_folder, index):
     rows = [json.dumps({"id": d.id, "contents": f'"{d.title}"\n{d.text}'}) for d in PASSAGES]
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows))

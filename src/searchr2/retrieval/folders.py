@@ -80,21 +80,26 @@ def take_passages(folder: Path, corpus: Path) -> Iterator[Document]:
 
     Raises ``DataError`` (file, row, reason) at a row that cannot be used.
     """
-    place, count = folder / PASSAGES, 0
-    place.unlink(missing_ok=True)  # of an attempt that was killed
+    count = 0
     if is_json_lines(corpus):
-        there = corpus.parent.resolve() / corpus.name
-        place.symlink_to(os.path.relpath(there, folder.resolve()))
+        refer(folder, corpus)
         with PassageFile(corpus, folder / OFFSETS) as found:
             count = len(found)
     else:
-        import_corpus(corpus, place)
+        import_corpus(corpus, folder / PASSAGES)
     with bar(count, "reading", "passages") as shown:
         for passage in read_corpus(corpus):
             yield passage
             shown.update()
-    with PassageFile(place):
+    with PassageFile(folder / PASSAGES):
         (folder / f".{OFFSETS}.lock").unlink()
+
+
+def refer(folder: Path, corpus: Path) -> None:
+    """Make ``corpus`` the passages of ``folder`` by a link, which holds where both move."""
+    place, there = folder / PASSAGES, corpus.parent.resolve() / corpus.name
+    place.unlink(missing_ok=True)
+    place.symlink_to(os.path.relpath(there, folder.resolve()))
 
 
 def share_passages(folder: Path, beside: Path) -> None:

@@ -20,7 +20,14 @@ from searchr2.corpus import join_contents
 from searchr2.files import DataError, read_json, write_json
 from searchr2.progress import bar
 from searchr2.retrieval.encoder import Encoder
-from searchr2.retrieval.folders import VECTORS, corpus_digest, open_passages, take_passages
+from searchr2.retrieval.folders import (
+    PASSAGES,
+    VECTORS,
+    corpus_digest,
+    open_passages,
+    refer,
+    take_passages,
+)
 from searchr2.retrieval.vectors import create_flat, write_rows
 from searchr2.tracking.lock import LockedError, exclusive
 
@@ -52,6 +59,8 @@ def prepare(folder: Path, corpus: Path, encoder: Encoder) -> str:
                 f"{folder / ENCODING}: vectors of another encoding: {key} is {found.get(key)!r} "
                 f"there, {value!r} here; give another folder, or remove this one"
             )
+    if not (folder / PASSAGES).is_file():
+        refer(folder, corpus)  # the same corpus, moved since
     return sha256
 
 
