@@ -1,4 +1,4 @@
-"""A run and an evaluation whose rollouts come from a server of vLLM's or SGLang's dialect."""
+"""Runs and an evaluation whose rollouts come from a server of vLLM's or SGLang's dialect."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ import pytest
 from fakes.rollouts import SERVERS, serving
 
 from searchr2.files import read_jsonl
-from tests.e2e.stages import GRPO, finish, metrics
+from tests.e2e.stages import GRPO, files, finish, kill, metrics, statuses
 
 pytestmark = pytest.mark.e2e
+STEPS = 4
+LOADS = {"vllm": "/collective_rpc", "sglang": "/update_weights_from_disk"}
 
 
 def held(folder):
+    """Weights whose samples are a function of the request alone: no cached prefix rounds them."""
     from searchr2.build import load_model
     from searchr2.codec import Codec
     from searchr2.engines.local import LocalEngine
 
-    return LocalEngine(load_model(folder), Codec.load(folder))
+    return LocalEngine(load_model(folder), Codec.load(folder), cache_bytes=0)
 
 
-@pytest.fixture(params=["vllm", "sglang"])
+@pytest.fixture(scope="module", params=["vllm", "sglang"])
 def server(request):
     started = SERVERS[request.param](held)
     with serving(started) as url:
@@ -29,26 +32,59 @@ def server(request):
         yield started
 
 
-def test_a_run_trains_on_rollouts_of_a_server_that_follows_its_weights(stages, base, server):
-    kind = server.engine_settings["kind"]
-    config = stages.results / f"{kind}.json"
-    record = stages.results / "train-served" / kind / "seed1"
-    short = {"grpo": GRPO | {"steps": 3}, "engine": server.engine_settings}
-    stages.write_run(config, short)
+@pytest.fixture(scope="module")
+def config(stages, base, server):
+    """The settings of a run over that server."""
+    path = stages.results / f"{server.engine_settings['kind']}.json"
+    stages.write_run(path, {"grpo": GRPO | {"steps": STEPS}, "engine": server.engine_settings})
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(stages, config):
+    """The record of that run, undisturbed."""
+    record = stages.results / "train-served" / config.stem / "seed1"
     finish(stages.train(record, config))
-    steps = [step for number, step in metrics(record).items() if number]
-    assert len(steps) == 3
+    return record
+
+
+def test_a_run_trains_on_rollouts_of_a_server_that_follows_its_weights(served, server):
+    steps = [step for number, step in metrics(served).items() if number]
+    assert len(steps) == STEPS
     assert max(step["policy/sampler_gap"] for step in steps) < 1e-4
     assert min(step["policy/grad_norm"] for step in steps) > 0
     versions = [
-        {row["weights"] for _, row in read_jsonl(record / "rollouts" / name)}
-        for name in sorted(path.name for path in (record / "rollouts").iterdir())
+        {row["weights"] for _, row in read_jsonl(served / "rollouts" / name)}
+        for name in sorted(path.name for path in (served / "rollouts").iterdir())
     ]
     assert [len(found) for found in versions] == [1] * len(versions)
-    assert [min(found)[-6:] for found in versions] == ["000001", "000002"]
-    assert server.version.endswith("000003")
-    kept = sorted(path.name[-6:] for path in (record / "state" / "weights").iterdir())
-    assert kept == ["000002", "000003"]
+    assert [min(found)[-6:] for found in versions] == ["000001", "000003"]
+    assert server.version.endswith("000004")
+    kept = sorted(path.name[-6:] for path in (served / "state" / "weights").iterdir())
+    assert kept == ["000003", "000004"]
+
+
+def test_a_run_over_a_server_killed_again_and_again_ends_with_the_same_bytes(
+    stages, config, served, server
+):
+    record = stages.results / "train-served-killed" / config.stem / "seed1"
+    command, loads = stages.train(record, config), LOADS[config.stem]
+    server.told[loads] = [lambda reply: None, "hang"]
+    kill(command, lambda: not server.told[loads])  # while the second version is loaded
+    asked = len(server.requests)
+    kill(  # among the rollouts that follow a checkpoint
+        command, lambda: server.version.endswith("000002") and len(server.requests) > asked + 10
+    )
+    kill(command, lambda: [*record.glob("state/weights/*-000003")])  # while it is written
+    finish(command)
+
+    assert statuses(record) == ["killed", "killed", "killed", "finished"]
+    assert files(record / "model") == files(served / "model")
+    assert (record / "manifest.json").read_bytes() == (served / "manifest.json").read_bytes()
+    assert files(record / "rollouts") == files(served / "rollouts")
+    assert files(record / "snapshots") == files(served / "snapshots")
+    assert metrics(record) == metrics(served)
+    assert sorted(metrics(served)) == list(range(STEPS + 1))
 
 
 def test_an_evaluation_by_a_server_gives_the_answers_of_one_in_process(

@@ -103,6 +103,13 @@ def test_one_sequence_is_kept_even_where_it_alone_is_over_the_bound():
     assert prefixes.match((*PROMPT, 1)) == (None, 0)
 
 
+def test_where_there_is_no_room_at_all_nothing_is_kept():
+    prefixes = PrefixCache(max_bytes=0)
+    put(prefixes, PROMPT)
+    assert prefixes.match((*PROMPT, 1)) == (None, 0)
+    assert not prefixes.entries
+
+
 def test_what_was_evicted_leaves_nothing_behind():
     prefixes = PrefixCache(max_bytes=2 * BLOCK * BYTES)
     for n in range(50):

@@ -73,7 +73,8 @@ class PrefixCache:
     regenerated suffix its kept prefix.
 
     Blocks of ids are chained by hash, as in vLLM; a hit is confirmed by comparing the ids. Memory
-    is bounded by ``max_bytes``, oldest entries first; what was evicted is computed again.
+    is bounded by ``max_bytes``, oldest entries first; what was evicted is computed again. The last
+    sequence stays even where it alone is larger; where the bound is 0 nothing is kept.
     """
 
     max_bytes: int
@@ -98,6 +99,8 @@ class PrefixCache:
 
     def store(self, ids: tuple[int, ...], states: torch.Tensor, parent: Entry | None) -> None:
         """Keep the states of ``ids``; a parent that ``ids`` merely continues is dropped."""
+        if not self.max_bytes:
+            return
         entry = Entry(ids, states)
         for _, chain in _chain(ids):
             self.blocks[chain] = entry
