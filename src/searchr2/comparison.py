@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from searchr2.config import SETS
-from searchr2.figures import COLOURS
+from searchr2.plots import COLOURS
 from searchr2.statistics import (
     Interval,
     bootstrap,

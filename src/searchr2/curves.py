@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from searchr2.files import DataError, read_jsonl
+from searchr2.tables import read_table
 
 
 def read_ledger(path: Path) -> pd.DataFrame:
@@ -36,7 +37,5 @@ def read_ledgers(named: Iterable[tuple[str, Path]]) -> dict[str, list[pd.DataFra
 
 def read_curves(path: Path) -> dict[str, pd.DataFrame]:
     """Method -> EM by step, a column a set and their average, of a table over steps."""
-    table = pd.read_csv(path)
-    if not {"method", "step", "average"} <= set(table):
-        raise DataError(f"{path}: not a table over steps: it lacks method, step or average")
+    table = read_table(path, "method", "step", "average")  # which a table over steps has
     return {str(name): part.set_index("step") for name, part in table.groupby("method", sort=False)}

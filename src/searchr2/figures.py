@@ -3,66 +3,23 @@
 Read from the ledgers of runs (``metrics.jsonl``) and from the table of their snapshots (Fig. 5).
 Each run has a colour that colour-blind readers can tell apart and a marker of its own, named above
 all panels; with several seeds each is a faint line, their mean a strong one over the steps all of
-them have. Nothing is smoothed. As wide as a page, to be read in print. Same ledgers, same bytes.
+them have. Nothing is smoothed. Same ledgers, same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
+from searchr2.plots import COLOURS, DASHED, INK, MARKERS, STYLE, dress, key, new_figure, note
 from searchr2.table_page import TITLES
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-"""Okabe and Ito's palette; runs beyond it begin anew."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-"""One more than colours, so that runs beyond the palette differ from those before."""
-WIDTH = 7.2
-"""Inches: the text of a page. Type is 6 to 8 points, as in a caption."""
-INK, PALE, GRID = "#333333", "#666666", "#E4E4E4"
-DASHED = (0, (3, 1.4))
-STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7,
-    "axes.edgecolor": "#999999",
-    "axes.linewidth": 0.6,
-    "axes.titlesize": 7.5,
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.titlepad": 4,
-    "axes.labelsize": 7,
-    "axes.labelpad": 2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "legend.handletextpad": 0.5,
-    "legend.columnspacing": 1.4,
-    "legend.borderaxespad": 0.2,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.pad": 2,
-    "ytick.major.pad": 2,
-    "lines.markersize": 3,
-    "pdf.fonttype": 42,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +87,7 @@ def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = No
     ]
     looks = {
         name: (COLOURS[at % len(COLOURS)], MARKERS[at % len(MARKERS)])
-        for at, name in enumerate(runs)
+        for at, name in enumerate(dict.fromkeys([*runs, *(curves or {})]))
     }
     last = max(int(frame.index.max()) for _, shown in rows for of in shown.values() for frame in of)
     with mpl.rc_context(STYLE):
@@ -153,27 +110,6 @@ def training_dynamics(runs: Runs, curves: Mapping[str, pd.DataFrame] | None = No
         )
         note(figure, _notes(runs, curves))
     return figure
-
-
-def new_figure(height: float) -> Figure:
-    """A figure as wide as a page, ``height`` inches high, its parts kept from touching."""
-    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05)
-    figure = Figure(figsize=(WIDTH, height), layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def note(figure: Figure, text: str) -> None:
-    """What a reader must know, in small type under all panels."""
-    figure.supxlabel(text, x=0.008, ha="left", fontsize=6, color=PALE)
-
-
-def save(figure: Figure, stem: Path) -> None:
-    """Write ``stem``.png and ``stem``.pdf, without the date that would make every file differ."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(STYLE):
-        figure.savefig(f"{stem}.png", dpi=300, metadata={"Software": None})
-        figure.savefig(f"{stem}.pdf", metadata={"CreationDate": None})
 
 
 def _notes(runs: Runs, curves: Mapping[str, pd.DataFrame] | None) -> str:
@@ -209,43 +145,6 @@ def _draw(ax: Axes, panel: Panel, runs: Runs, refined: Runs, looks: Looks) -> No
     if len(drawn) > 1:
         key(ax, [(of.note, INK, DASHED if of.dashed else "solid", "") for of in panel.curves])
     dress(ax, panel.title, panel.signed, drawn=bool(drawn))
-
-
-def key(ax: Axes, entries: Sequence[tuple[str, str, Any, str]]) -> None:
-    """What the lines of a panel are, between its title and its plot: (name, colour, style, marker).
-
-    There it hides no curve, whatever they do.
-    """
-    handles = [
-        Line2D([], [], color=colour, linestyle=style, marker=marker, label=name)
-        for name, colour, style, marker in entries
-    ]
-    ax.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(-0.02, 0.985),
-        ncols=len(handles),
-        fontsize=6.5,
-        handlelength=1.0 if len(handles) > 2 else 1.6,
-        columnspacing=0.9,
-    )
-
-
-def dress(ax: Axes, title: str, signed: bool, *, drawn: bool) -> None:
-    """Title, grid and ticks of a panel over training steps; ``drawn``: does it hold anything?"""
-    ax.set_title(title, pad=13 if ax.get_legend() else None)
-    ax.grid(color=GRID, linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.tick_params(length=2)
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    if signed:
-        ax.axhline(0, color="#999999", linewidth=0.6)
-    else:
-        top = ax.get_ylim()[1]
-        ax.set_ylim(0, top if ax.dataLim.y1 > 0 else 1)  # all at 0: no scale to be had from them
-    if not drawn:
-        ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center", color="#999999")
 
 
 def _curve(

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from searchr2.curves import read_ledger
-from searchr2.figures import COLOURS, GRID, INK, MARKERS, STYLE, new_figure, note
 from searchr2.files import DataError
+from searchr2.plots import COLOURS, GRID, INK, MARKERS, STYLE, new_figure, note
 
 GENERATED = "rollout/generated"
 

@@ -164,6 +164,17 @@ def _difference(a: Samples, b: Samples, resamples: int) -> dict[str, Any]:
     }
 
 
+def read_table(path: Path, *columns: str) -> pd.DataFrame:
+    """A table that was written; ``DataError`` names one that is none, or the columns it lacks."""
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a table: {error}") from None
+    if absent := [name for name in columns if name not in table]:
+        raise DataError(f"{path}: no column {', '.join(absent)}")
+    return table
+
+
 def to_csv(table: pd.DataFrame) -> str:
     """A table as CSV, figures with one decimal, absent ones empty."""
     return table.to_csv(index=False, float_format="%.1f", lineterminator="\n")

@@ -39,6 +39,16 @@ def test_compare_wants_two_that_exist_and_answered_the_same(results, tmp_path, c
     assert "different questions of nq" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--resamples", "0", "100 or more"), ("--figure", "a.xyz", "let it end in .png")],
+)
+def test_compare_says_what_an_option_takes(results, capsys, option, value, said):
+    with pytest.raises(SystemExit):
+        main.main(["compare", "search-r2", "rag", "--results", str(results), option, value])
+    assert said in capsys.readouterr().err
+
+
 def test_show_prints_a_trajectory(results, capsys):
     command = ["show", "rag", "--question", "hotpotqa-30", "--results", str(results)]
     assert main.main(command) == 0

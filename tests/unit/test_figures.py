@@ -184,7 +184,17 @@ def test_the_sets_are_drawn_over_the_steps_of_their_table(tmp_path):
         assert len(axes[f"Test EM, {name}, %"].collections) == 2 * (name == "average")  # its bands
 
 
+def test_a_table_may_have_methods_whose_ledger_is_not_given(tmp_path):
+    columns = "nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,average"
+    table = tmp_path / "table_curves.csv"
+    table.write_text(f"method,backbone,step,{columns}\nOther,b,8,1,2,3,4,5,6,7,8\n")
+    figure = training_dynamics(
+        {"Search-R1": [read_ledger(ledger(tmp_path / "a"))]}, read_curves(table)
+    )
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Search-R1", "Other"]
+
+
 def test_a_table_that_is_not_over_steps_draws_no_curves(tmp_path):
     (tmp_path / "table1.csv").write_text("method,average\nRAG,1.0\n")
-    with pytest.raises(DataError, match="not a table over steps"):
+    with pytest.raises(DataError, match=r"table1\.csv: no column step"):
         read_curves(tmp_path / "table1.csv")

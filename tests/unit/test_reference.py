@@ -331,3 +331,7 @@ def test_another_table_without_its_columns_is_named(evaluated, capsys):
     with pytest.raises(AssertionError):
         compare(evaluated, others=["table_quality.csv"])
     assert "table_quality.csv: no column 'pairs'" in capsys.readouterr().err
+    with pytest.raises(AssertionError):
+        compare(evaluated, others=["table1.csv"])
+    said = capsys.readouterr().err
+    assert "table1.csv: --others takes table_step_time.csv and table_quality.csv" in said

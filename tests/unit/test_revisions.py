@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from searchr2.cli.main import main
 from searchr2.files import DataError
 from searchr2.revisions import draw, generated
 
@@ -40,6 +41,15 @@ def test_em_is_drawn_at_the_revisions_allowed_and_counts_over_steps(ledgers):
         "1 allowed, mean 7.00",
         "2 allowed, mean 9.50",
     ]
+
+
+def test_a_table_that_is_not_there_or_is_another_is_named(tmp_path, capsys):
+    run = f"1={ledger(tmp_path / 'a', [6.0])}"
+    (tmp_path / "other.csv").write_text("method,em\nRAG,1\n")
+    for name, said in (("none.csv", "none.csv: not a table"), ("other.csv", "no column average")):
+        options = ["--table", str(tmp_path / name), "--runs", run, "--out", str(tmp_path / "f")]
+        assert main(["revisions", *options]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_table_of_other_runs_and_a_ledger_without_counts_are_errors(ledgers, tmp_path):

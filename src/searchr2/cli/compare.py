@@ -15,9 +15,13 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="rows or folders, two or more")
     parser.add_argument("--results", type=Path, default=Path("results"), help="(%(default)s)")
-    parser.add_argument("--resamples", type=int, default=2000, help="bootstrap (%(default)s)")
     parser.add_argument(
-        "--figure", type=Path, help="PNG or PDF (results/figures/compare-NAME-NAME.png)"
+        "--resamples", type=_resamples, default=2000, help="of the bootstrap, 100 or more (2000)"
+    )
+    parser.add_argument(
+        "--figure",
+        type=_picture,
+        help="a .png, .pdf or .svg (results/figures/compare-NAME-NAME.png)",
     )
 
 
@@ -45,3 +49,15 @@ def run(options: argparse.Namespace) -> None:
     figure.parent.mkdir(parents=True, exist_ok=True)
     comparison.draw(first, gaps).savefig(figure, dpi=150)
     print(f"\n{figure}")
+
+
+def _resamples(text: str) -> int:
+    if not text.isdigit() or int(text) < 100:
+        raise argparse.ArgumentTypeError(f"{text}: give a number of 100 or more")
+    return int(text)
+
+
+def _picture(text: str) -> Path:
+    if Path(text).suffix not in (".png", ".pdf", ".svg"):
+        raise argparse.ArgumentTypeError(f"{text}: let it end in .png, .pdf or .svg")
+    return Path(text)

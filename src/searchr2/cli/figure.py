@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2 import figures
+    from searchr2 import figures, plots
     from searchr2.curves import read_curves, read_ledgers
     from searchr2.tracking.provenance import made
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     if options.table:
         inputs["table"] = options.table
     with made(Path(f"{options.out}.png"), stage="figure", config={}, inputs=inputs):
-        figures.save(figures.training_dynamics(ledgers, curves), options.out)
+        plots.save(figures.training_dynamics(ledgers, curves), options.out)
 
 
 def ledger(text: str) -> tuple[str, Path]:

@@ -44,9 +44,9 @@ def run(options: argparse.Namespace) -> None:
 
     from searchr2.build import quiet
     from searchr2.config import ConfigError, GainsConfig, load
-    from searchr2.figures import save
     from searchr2.files import read_json, write_text
     from searchr2.gains.figure import gains
+    from searchr2.plots import save
     from searchr2.tracking.provenance import made
 
     quiet()

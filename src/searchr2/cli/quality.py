@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> None:
     from searchr2 import progress
     from searchr2.build import make_pair_judge
     from searchr2.config import QualityConfig, load
-    from searchr2.figures import save
     from searchr2.files import read_json, write_jsonl, write_text
+    from searchr2.plots import save
     from searchr2.quality import pairs as sampling
     from searchr2.quality.figure import draw
     from searchr2.quality.table import page, table

@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
         for name, path in papers.items()
     )
     found = pd.concat([*compared, verdicts.frame(signs)])
-    sizes = pd.read_csv(options.reference / "sets.csv")
+    sizes = tables.read_table(options.reference / "sets.csv", "set", "questions")
     folders = [of for o in ours.values() for line in o.config.lines.values() for of in line.folders]
     read = [options.evaluations / of / "predictions.jsonl" for of in folders]
     read += [*papers.values(), *options.others]

@@ -30,9 +30,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    import pandas as pd
-
-    from searchr2 import figures, revisions
+    from searchr2 import plots, revisions
+    from searchr2.tables import read_table
     from searchr2.tracking.provenance import made
 
     ledgers: dict[int, list[Path]] = {}
@@ -40,8 +39,9 @@ def run(options: argparse.Namespace) -> None:
         ledgers.setdefault(allowed, []).append(path)
     inputs = {"table": options.table} | {str(path): path for _, path in options.runs}
     with made(Path(f"{options.out}.png"), stage="revisions", config={}, inputs=inputs):
-        figure = revisions.draw(pd.read_csv(options.table), revisions.generated(ledgers))
-        figures.save(figure, options.out)
+        table = read_table(options.table, "average", "average_ci_low", "average_ci_high")
+        figure = revisions.draw(table, revisions.generated(ledgers))
+        plots.save(figure, options.out)
 
 
 def _run(text: str) -> tuple[int, Path]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from searchr2.figures import COLOURS, MARKERS, STYLE, dress, key, new_figure, note
+from searchr2.plots import COLOURS, MARKERS, STYLE, dress, key, new_figure, note
 
 ALL, REJECTED, MEASURED, CORRECTED = COLOURS[:4]
 ROWS, COLUMNS = 2, 4

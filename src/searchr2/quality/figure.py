@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from searchr2.config import SETS
-from searchr2.figures import COLOURS, STYLE, new_figure, note
+from searchr2.plots import COLOURS, STYLE, new_figure, note
 from searchr2.quality.table import OUTCOMES
 from searchr2.table_page import TITLES
 

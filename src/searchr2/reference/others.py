@@ -14,6 +14,7 @@ import pandas as pd
 from searchr2.files import DataError
 from searchr2.reference.verdicts import NOT_RUN, sign
 from searchr2.statistics import Interval, holm
+from searchr2.tables import read_table
 
 ALPHA = 0.05
 Line = dict[str, Any]
@@ -25,8 +26,10 @@ def compare(name: str, paper: Path, ours: Path) -> list[Line]:
     ``ours`` may be absent: then nothing of it was run. Raises ``DataError`` for a file that is not
     such a table.
     """
-    theirs = _read(paper)
-    mine = _read(ours) if ours.is_file() else pd.DataFrame()
+    if name not in TABLES:
+        raise DataError(f"{ours}: --others takes {' and '.join(f'{of}.csv' for of in TABLES)}")
+    theirs = read_table(paper)
+    mine = read_table(ours) if ours.is_file() else pd.DataFrame()
     try:
         found = list(TABLES[name](theirs, mine))
     except KeyError as error:
@@ -87,10 +90,3 @@ def _balance(line: Mapping[Any, Any]) -> float:
         for end, weight in sides.items()
         if str(key).endswith(end) and not str(key).startswith("average") and not pd.isna(count)
     )
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a table: {error}") from None
