@@ -339,12 +339,18 @@ def test_what_a_finished_run_of_the_same_settings_took_stands_beside_the_estimat
     grpo = settings.grpo.model_dump()
     recorded = {"config": {"grpo": grpo, "seed": 1}}
     rows = [{"metrics": {"time/step": second}} for second in (9.0, 4.5, 4.0)]
+    for stage in ("world", "data"):
+        said = {stage: getattr(settings, stage).model_dump(mode="json")}
+        (tmp_path / "config").mkdir(exist_ok=True)
+        (tmp_path / "config" / f"{stage}.json").write_text(json.dumps(said))
     (folder / "run.json").write_text(json.dumps(recorded))
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [{"metrics": {}}, *rows])))
     assert shown.measured(settings) == {}  # it is not finished
     (folder / "manifest.json").write_text("{}")
     assert shown.measured(settings) == {"search-r2": 4.5}
     assert re.search(r"search-r2 .* 4\.5 \|$", shown.page(make_plan(settings, BARE)), re.M)
+    world = settings.world.model_copy(update={"works": 900})
+    assert shown.measured(settings.model_copy(update={"world": world})) == {}
     grpo["group_size"] += 1
     (folder / "run.json").write_text(json.dumps(recorded))
     assert shown.measured(settings) == {}

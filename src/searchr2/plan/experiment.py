@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from searchr2.config import Experiment, Run, Supervised, Updates
+from searchr2.config import Data, Experiment, Run, Supervised, Updates
 from searchr2.plan import evaluations, footprint, lengths, pace, storage
 from searchr2.plan.footprint import Bytes, Training
 from searchr2.plan.lengths import Tokens
@@ -105,7 +105,8 @@ def plan_run(
     settings: Experiment, name: str, shape: Shape, machine: Machine, sure: Assumptions
 ) -> RunPlan:
     """What run ``name`` takes; supervised ones and stages too, as many updates of so many rows."""
-    run = settings if name in MODELS else of_run(settings, name)
+    world = settings.model_copy(update={"data": Data()})  # where the small model is made
+    run = world if name in MODELS else of_run(settings, name)
     of = Run(kind="sft") if name in MODELS else settings.runs[name]
     updates = {"base": run.base, "instruct": run.instruct}.get(name, run.supervised)
     tokens = lengths.trajectory(run, sure.turns, of.method)

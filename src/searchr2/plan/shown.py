@@ -158,15 +158,18 @@ def time_table(runs: list[RunPlan], measured: dict[str, float]) -> str:
 
 def measured(settings: Experiment) -> dict[str, float]:
     """Run -> median seconds of a step, of those recorded with the settings that are planned."""
-    found = {}
+    found, results = {}, Path(settings.results)
     for name in settings.runs:
-        folder = Path(settings.results, "train", name, f"seed{settings.seeds[0]}")
+        folder = results / "train" / name / f"seed{settings.seeds[0]}"
         if not (folder / "manifest.json").is_file():  # written when a run is finished
             continue
-        planned, ran = of_run(settings, name).model_dump(), read_json(folder / "run.json")["config"]
+        ran = read_json(folder / "run.json")["config"]
+        for stage in ("world", "data"):
+            ran |= read_json(results / "config" / f"{stage}.json")
+        planned = of_run(settings, name).model_dump(mode="json")
         same = all(
             planned[section].get(key) == value
-            for section in {*OVERRIDABLE} & {*ran}
+            for section in {*OVERRIDABLE, "world", "data"} & {*ran}
             for key, value in ran[section].items()
         )
         rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
