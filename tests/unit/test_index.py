@@ -187,11 +187,12 @@ def test_an_index_that_does_not_fit_its_manifest_is_refused(tmp_path, changes, s
     assert "index_task" in str(error.value)
 
 
-def test_a_corpus_in_the_folder_that_is_replaced_is_refused(tmp_path, capsys):
+def test_a_corpus_in_the_folder_that_is_written_is_refused(tmp_path, capsys):
     build(tmp_path / "i")
     own = str(tmp_path / "i" / "passages.jsonl")
-    assert main(["index", "--corpus", own, "--out", str(tmp_path / "i")]) == 2
-    assert f"{own} stands in --out, which is replaced" in capsys.readouterr().err
+    for command in ("index", "encode"):
+        assert main([command, "--corpus", own, "--out", str(tmp_path / "i")]) == 2
+        assert f"{own} stands in --out, which is written anew" in capsys.readouterr().err
     assert len(bm25.Bm25.load(tmp_path / "i")) == 4
 
 

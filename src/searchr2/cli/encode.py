@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from searchr2.cli.index import encoding_arguments
+from searchr2.cli.index import encoding_arguments, refuse_within
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.retrieval.encoder import Encoder
 
     quiet()
+    refuse_within(options.out, options.corpus)
     given = {name: getattr(options, name) for name in Encoding.model_fields}
     encoder = Encoder.load(load(Encoding, given, "options"), options.device)
     shards.prepare(options.out, options.corpus, encoder)

@@ -102,12 +102,17 @@ def run(options: argparse.Namespace) -> None:
         return
     if options.corpus is None:
         raise ConfigError(f"--corpus: an index of kind {chosen.kind} is built over one")
-    if options.out.resolve() in (options.corpus.parent.resolve(), options.corpus.resolve().parent):
-        raise ConfigError(f"--corpus: {options.corpus} stands in --out, which is replaced")
+    refuse_within(options.out, options.corpus)
     inputs = {"corpus": options.corpus} | {path: Path(path) for path in chosen.vectors}
     with made(options.out, stage="index", config=config, inputs=inputs):
         count = build(options.corpus, chosen, options.out)
     print(f"{options.out}: {count} passages")
+
+
+def refuse_within(out: Path, corpus: Path) -> None:
+    """Raise ``ConfigError`` where ``corpus`` stands in the folder that is written."""
+    if out.resolve() in (corpus.parent.resolve(), corpus.resolve().parent):
+        raise ConfigError(f"--corpus: {corpus} stands in --out, which is written anew; move it")
 
 
 def build(corpus: Path, chosen: Retrieval, out: Path) -> int:
