@@ -124,8 +124,12 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
             )
 
         def tree(self, type_: str, repo: str, revision: str) -> None:
+            revision, _, folder = revision.partition("/")
             if (found := self.find(type_, repo, revision)) is not None:
-                rows = [_sibling(path, content) for path, content in found[1].items()]
+                here = {path: x for path, x in found[1].items() if path.startswith(folder)}
+                if not here:
+                    return self.error(404, "EntryNotFound")
+                rows = [_sibling(path, content) for path, content in here.items()]
                 told = [
                     {
                         "type": "file",
@@ -137,6 +141,7 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                     for row in rows
                 ]
                 self.answer(200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+            return None
 
         def find(
             self, type_: str, repo: str, revision: str | None
