@@ -1,8 +1,11 @@
+import subprocess
+
 import pytest
 from records import evaluation_record, open_training, train_record, write_questions
 
 from searchr2.cli import main
 from searchr2.files import read_json, write_json, write_manifest, write_text
+from searchr2.tracking import provenance
 from searchr2.tracking.provenance import content_digest, made, provenance_path
 from searchr2.tracking.reconcile import reconcile
 from searchr2.tracking.verify import find_artefacts, verify
@@ -62,6 +65,47 @@ def test_a_damaged_or_missing_artefact_is_named(results):
     assert set(problems) == {results / "index", results / "table1.csv"}
     assert "damaged" in problems[results / "index"][0]
     assert problems[results / "table1.csv"][0] == "is gone"
+
+
+def test_a_provenance_says_what_made_the_artefact(results, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["searchr2", "table", "--title", "two words"])
+    with made(results / "x", stage="x", config={"a": {"b": 1}}, inputs={"i": results / "index"}):
+        write_text(results / "x/y", "z")
+    told = read_json(provenance_path(results / "x"))
+    assert told["config"] == {"a": {"b": 1}}
+    digest = content_digest(results / "index")
+    assert told["inputs"] == {"i": {"path": "index", "digest": digest}}
+    assert told["command"] == "searchr2 table --title 'two words'"
+    assert told["code"].keys() == {"digest", "commit", "dirty", "diff"}
+    assert told["packages"].keys() >= {"python", "numpy"}
+    assert told["hardware"].keys() == {"host", "system", "cores", "memory_gib", "gpus"}
+    assert 0 < told["start"] <= told["end"]
+
+
+def test_uncommitted_changes_are_kept_with_the_commit_they_are_over(tmp_path, monkeypatch):
+    def git(*command):
+        author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *author, *command], check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init")
+    write_text(tmp_path / "grpo.py", "clip = 0.2\n")
+    git("add", "grpo.py")
+    git("commit", "-m", "one")
+    monkeypatch.setattr(provenance, "SOURCE", tmp_path)
+    clean = provenance.code.__wrapped__()
+    assert (clean["commit"], clean["dirty"], clean["diff"]) == (
+        git("rev-parse", "HEAD"),
+        False,
+        None,
+    )
+    write_text(tmp_path / "grpo.py", "clip = 0.3\n")
+    changed = provenance.code.__wrapped__()
+    assert (changed["commit"], changed["dirty"]) == (clean["commit"], True)
+    assert "-clip = 0.2\n+clip = 0.3\n" in changed["diff"]
+    assert changed["digest"] != clean["digest"]
 
 
 def test_a_block_that_fails_leaves_no_provenance(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -68,7 +69,7 @@ def write_provenance(
             "code": code(),
             "packages": packages(),
             "hardware": hardware(),
-            "command": " ".join(sys.argv),
+            "command": shlex.join(sys.argv),
             "start": start,
             "end": now(),
         },
@@ -112,7 +113,7 @@ def _content(folder: Path) -> Iterator[Path]:
 
 @lru_cache
 def code() -> dict[str, Any]:
-    """The code that runs: digest of the package's source, git commit, digest of its diff.
+    """The code that runs: digest of the package's source, git commit, what differs from it.
 
     Outside a git work tree (or without git) ``commit``, ``dirty`` and ``diff`` are ``None``.
     """
@@ -125,7 +126,7 @@ def code() -> dict[str, Any]:
         "digest": whole.hexdigest()[:16],
         "commit": commit.decode().strip() if commit else None,
         "dirty": None if diff is None else bool(diff),
-        "diff": hashlib.sha256(diff).hexdigest()[:16] if diff else None,
+        "diff": diff.decode(errors="replace") if diff else None,
     }
 
 
