@@ -47,7 +47,14 @@ def train_record(results: Path, run: str, seed: int, steps: int = 6) -> None:
         for step in (1, 2, steps):
             rows = [prediction(f"t-{i}", "nq", i < 2, "search") for i in range(4)]
             rows[0] = revised(rows[0], "Ada Lind")
-            record.keep([{**row, "rollout": i, "reward": 1.5} for i, row in enumerate(rows)], step)
+            record.keep(
+                [{**row, "rollout": i, **rewarded(row)} for i, row in enumerate(rows)], step
+            )
+
+
+def rewarded(row: Row) -> Row:
+    """What a row is worth where half of its searches were useful; a wrong one is not judged."""
+    return {"process": 0.5, "reward": 1.5} if row["em"] else {"process": None, "reward": 0.0}
 
 
 def training_metrics(step: int, seed: int) -> dict[str, float]:

@@ -56,6 +56,12 @@ def test_runs_have_names_parameters_tags_status_and_times(mirrored):
     assert (run.info.start_time, run.info.end_time) == (about["start"], about["end"])
     assert run.data.params["grpo.learning_rate"] == "0.0004"
     assert run.data.tags.items() >= about["tags"].items()
+    axes = {"method", "backbone", "seed", "stage", "data", "config", "code", "commit", "dirty"}
+    assert run.data.tags.keys() >= axes | {"attempt"}
+    assert run.data.tags["data"] == "validation"
+    assert set(runs["evaluate/search-r2/qwen2-mini/seed1"].data.tags["data"].split()) == set(SETS)
+    folder = results / "train/search-r2/seed1"
+    assert run.data.tags["mlflow.note.content"] == f"Files: `{folder}`"
     assert run.data.tags["mlflow.parentRunId"] == runs["search-r2/qwen2-mini"].info.run_id
 
 
@@ -206,7 +212,10 @@ def test_training_shows_its_first_and_last_rollouts(mirrored):
         for outcome in ("repaired", "right", "wrong, with the evidence")
     }
     (last,) = [trace for trace in found if trace.info.tags["outcome"] == "right"][:1]
-    assert {a.name: a.value for a in last.info.assessments}["reward"] == 1.5
+    told = {a.name: a.value for a in last.info.assessments}
+    assert (told["process"], told["reward"]) == (0.5, 1.5)
+    wrong = next(t for t in found if t.info.tags["outcome"] == "wrong, with the evidence")
+    assert "process" not in {a.name for a in wrong.info.assessments}  # nobody judged it
     times = [line for _, line in read_jsonl(results / "train/search-r1/seed1/metrics.jsonl")]
     assert last.info.request_time >= times[-1]["time"]
 

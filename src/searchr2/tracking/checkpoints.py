@@ -16,8 +16,8 @@ SEARCH = "search"
 RANKED = ("em", "f1", "title_recall")
 """Figures of an evaluation that a checkpoint is compared by; the run has them all."""
 VALIDATION = "validation"
-DIGITS = 10
-"""Decimals of an evaluation's figures: 57 reads better than 56.99999999999999."""
+DIGITS = 2
+"""Decimals of an evaluation's figures, in percent; the files have all of them."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Checkpoints:
 
         The questions it read are noted at the run.
         """
-        questions = [n for n, read in record.inputs.items() if str(read["path"]).endswith(".jsonl")]
-        self._store.use(run, [_data_set(record, name) for name in questions], "training", None)
+        read = [_data_set(record, name) for name in record.questions]
+        self._store.use(run, read, "training", None)
         lines, _ = record.lines(0)
         for step, folder in record.checkpoints():
             checkpoint = _left_by(record, step, folder, _own_method(record))

@@ -53,6 +53,11 @@ class RecordFolder:
         return {Path(str(i["path"])).stem: i for i in self.about["inputs"].values()}
 
     @property
+    def questions(self) -> list[str]:
+        """Names of the data sets it read."""
+        return [name for name, read in self.inputs.items() if str(read["path"]).endswith(".jsonl")]
+
+    @property
     def state(self) -> str:
         """A digest that changes when anything but the ledger does."""
         return digest([self.about, self.result])

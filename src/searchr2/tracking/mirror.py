@@ -14,13 +14,14 @@ from statistics import fmean
 
 from searchr2.files import UserError, digest, read_jsonl
 from searchr2.tracking import views
-from searchr2.tracking.checkpoints import Checkpoints, find, scores
+from searchr2.tracking.checkpoints import DIGITS, Checkpoints, find, scores
 from searchr2.tracking.folders import Line, RecordFolder, find_records
 from searchr2.tracking.ledger import now
 from searchr2.tracking.store import STATUS, Run, Store, Value
 from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
+NOTE = "mlflow.note.content"  # what the UI shows as the description
 RUNNING = STATUS["running"]
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class Mirror:
             self._checkpoints.trained(record, run)
             self._trace(record, run, {})
         self._store.set_status(run, record.about["status"], record.about["end"])
-        self._store.write(run, tags=record.about["tags"], state=record.state)
+        self._store.write(run, tags=_tags(record), state=record.state)
         return True
 
     def _trace(
@@ -110,7 +111,7 @@ class Mirror:
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": about["tags"]["commit"],
         }
-        tags = {**about["tags"], **source, **parent}
+        tags = {**_tags(record), **source, **parent}
         run = self._store.create_run(record.id, about["name"], about["start"], tags)
         self._store.write(run, params=about["parameters"])
         self._store.attach(run, "config.yaml", about["config"])
@@ -141,12 +142,18 @@ class Mirror:
             for value in scores(record, 0, None):
                 found.setdefault(value.name, []).append(value.value)
         end = max(int(record.about["end"] or record.about["start"]) for record in group)
-        means = [Value(name, fmean(values), end, 0) for name, values in found.items()]
+        means = [Value(n, round(fmean(values), DIGITS), end, 0) for n, values in found.items()]
         seeds = len({record.about["tags"].get("seed") for record in group})
         self._store.write(parent, means, tags={"seeds": str(seeds)})
         statuses = [record.about["status"] for record in group]
         worst = next((s for s in ("running", "failed", "killed") if s in statuses), "finished")
         self._store.set_status(parent, worst, end)
+
+
+def _tags(record: RecordFolder) -> dict[str, str]:
+    """The record's tags, which sets of questions it read, and where its files are."""
+    about = {"data": " ".join(record.questions), NOTE: f"Files: `{record.path}`"}
+    return {**record.about["tags"], **about}
 
 
 def _group_identity(record: RecordFolder) -> str:

@@ -31,7 +31,8 @@ SPAN_TYPES = {
     "trimmer": "EVALUATOR",
 }
 MILLISECOND = 1_000_000  # in nanoseconds, the unit of spans
-SCORES = ("em", "f1", "sub_em", "reward")
+SCORES = ("em", "f1", "sub_em", "process", "reward")
+"""Of a row; ``process``, the share of searches that the judge found useful, may be ``None``."""
 CODE = AssessmentSource(source_type="CODE", source_id="searchr2 evaluate")
 
 
@@ -82,7 +83,7 @@ def _info(
 
 
 def _assessments(trace: str, row: Row, start: int) -> Iterator[Expectation | Feedback]:
-    values = {name: row[name] for name in SCORES if name in row}
+    values = {name: row[name] for name in SCORES if row.get(name) is not None}
     if row.get("supporting_titles"):
         values["evidence"] = len(row["titles_found"]) / len(row["supporting_titles"])
     made: list[Expectation | Feedback] = [

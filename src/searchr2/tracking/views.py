@@ -8,7 +8,7 @@ from typing import Any
 from searchr2.config import SETS
 
 PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
-NAME_WIDTH, CHECKPOINT_WIDTH, METRIC_WIDTH = 330, 200, 100
+NAME_WIDTH, CHECKPOINT_WIDTH = 310, 200
 
 _SCORES = [f"em/{name}" for name in ("average", *SETS)]
 _CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "refiner/regain"]
@@ -17,7 +17,11 @@ _CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "ref
 def tags(moment: int) -> dict[str, str]:
     """The experiment tags that hold the views; ``moment`` (epoch ms) is shown as their date."""
     views = {
-        "em": ("EM per data set", _view(_SCORES, "em/average", "tags.stage != 'train'")),
+        "em": ("EM per data set", _view(_SCORES, "em/average", "tags.stage = 'evaluate'")),
+        "methods": (
+            "EM per method, means over seeds",
+            _view(_SCORES, "em/average", "tags.stage = 'summary'"),
+        ),
         "training": ("Training", _view(_CURVES, "validation/em", "tags.stage = 'train'")),
     }
     return {
@@ -33,6 +37,7 @@ def links(root: str, experiment: str) -> dict[str, str]:
     pages = {
         "checkpoints, as bars": "models?viewMode=CHART",
         "checkpoints, ranked": "runs?viewStateShareKey=em",
+        "methods, ranked": "runs?viewStateShareKey=methods",
         "training curves": "runs?viewStateShareKey=training&compareRunsMode=CHART",
         "trajectories": "traces?startTimeLabel=ALL",  # else those of the last week
     }
@@ -46,7 +51,7 @@ def links(root: str, experiment: str) -> dict[str, str]:
 def _view(metrics: list[str], order: str, search: str) -> dict[str, Any]:
     name, checkpoint = "attributes.`Run Name`", "tags.`model`"
     columns = [checkpoint, *(f"metrics.`{metric}`" for metric in metrics)]
-    widths = dict.fromkeys(columns, METRIC_WIDTH)
+    widths = {f"metrics.`{metric}`": max(80, 40 + 7 * len(metric)) for metric in metrics}
     widths |= {name: NAME_WIDTH, checkpoint: CHECKPOINT_WIDTH}
     return {
         "selectedColumns": columns,
