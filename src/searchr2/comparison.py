@@ -109,8 +109,8 @@ def _cells(difference: Difference | None) -> tuple[str, ...]:
         return ("",) * 5
     gap, mark = difference.gap, "*" if difference.significant else ""
     holm = "" if difference.holm is None else f"{difference.holm:.2g}"
-    ends = f"{gap.low:+.1f}", f"{gap.high:+.1f}"
-    return f"{gap.value:+.1f}{mark}", *ends, f"{difference.p:.2g}", holm
+    ends = f"{gap.low:+z.1f}", f"{gap.high:+z.1f}"
+    return f"{gap.value:+z.1f}{mark}", *ends, f"{difference.p:.2g}", holm
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

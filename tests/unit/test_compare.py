@@ -1,5 +1,5 @@
 import pytest
-from records import evaluation_record, prediction, revised, write_questions
+from records import evaluation_record, prediction, revised, train_record, write_questions
 
 from searchr2.cli import main, show
 from searchr2.files import read_jsonl, write_jsonl
@@ -66,6 +66,23 @@ def test_show_sets_draft_and_repair_side_by_side(results, capsys):
     assert "cut before step 2   (accept 20%; flawed: step 1 10%, step 2 70%)" in said
     (line,) = [line for line in said.splitlines() if " | <answer>" in line]
     assert line.split("|")[0].strip() == "<answer> x </answer>"
+
+
+def test_show_finds_the_last_rollouts_of_a_training_run(results, capsys):
+    train_record(results, "search-r2", 1)
+    command = ["show", str(results / "train/search-r2/seed1"), "--question", "t-0"]
+    rollouts = results / "train/search-r2/seed1/rollouts"
+    (rollouts / "step-000006.jsonl").write_text("")
+    assert main.main(command) == 0
+    assert "[repaired]" in capsys.readouterr().out
+
+
+def test_show_says_what_there_is_instead(results, capsys):
+    command = ["show", "search-r2", "--results", str(results)]
+    assert main.main([*command, "--question", "17"]) == 2
+    assert "look like nq-0" in capsys.readouterr().err
+    assert main.main([*command, "--seed", "3"]) == 2
+    assert "no seed3 (there: seed1, seed2)" in capsys.readouterr().err
 
 
 def test_show_lets_no_text_steer_the_terminal():

@@ -4,7 +4,7 @@ Where the Meta-Refiner cut the draft, the draft and the repaired trajectory stan
 
 examples:
   searchr2 show search-r2 --question nq-test-17
-  searchr2 show results/train/search-r2/seed1/rollouts/step-000024.jsonl --outcome repaired
+  searchr2 show results/train/search-r2/seed1 --outcome repaired      # the last that was sampled
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import argparse
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ Said = tuple[str, str]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "run", help="a row of the table, an evaluation's folder, a file of rollouts"
+        "run", help="a row of the table, or the folder of an evaluation or of a training run"
     )
     parser.add_argument("--question", metavar="ID", help="id of the question (default: the first)")
     parser.add_argument("--dataset", help="only questions of this set")
@@ -36,15 +36,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2.files import DataError, read_jsonl
-    from searchr2.tracking.folders import PREDICTIONS, find_evaluations
     from searchr2.tracking.trajectories import outcome
 
-    file = Path(options.run)
-    if not file.is_file():
-        folders = find_evaluations(options.results, options.run)
-        wanted = [folder for folder in folders if options.seed in (None, folder.name)] or folders
-        file = wanted[0] / PREDICTIONS
-    for _, row in read_jsonl(file):
+    files = find(options)
+    for _, row in chain.from_iterable(map(read_jsonl, files)):
         if (
             options.question in (None, str(row["id"]))
             and options.dataset in (None, row["dataset"])
@@ -53,7 +48,27 @@ def run(options: argparse.Namespace) -> None:
             for line in page(row, shutil.get_terminal_size().columns):
                 print(line)
             return
-    raise DataError(f"{file}: no such question")
+    shown = next((row["id"] for _, row in read_jsonl(files[0])), "nothing: it is empty")
+    raise DataError(f"{files[0]}: no such trajectory; the ids of its questions look like {shown}")
+
+
+def find(options: argparse.Namespace) -> list[Path]:
+    """The files to look in: of a training run its rollouts, the last ones first."""
+    from searchr2.files import DataError
+    from searchr2.tracking.folders import PREDICTIONS, find_evaluations
+    from searchr2.tracking.record import ROLLOUTS
+
+    given = Path(options.run)
+    if given.is_file():
+        return [given]
+    if rollouts := sorted(given.glob(f"{ROLLOUTS}/*.jsonl"), reverse=True):
+        return rollouts
+    folders = find_evaluations(options.results, options.run)
+    chosen = [folder for folder in folders if options.seed in (None, folder.name)]
+    if not chosen:
+        there = ", ".join(folder.name for folder in folders)
+        raise DataError(f"{options.run}: no {options.seed} (there: {there})")
+    return [chosen[0] / PREDICTIONS]
 
 
 def page(row: Mapping[str, Any], width: int) -> Iterator[str]:
