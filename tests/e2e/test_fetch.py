@@ -32,20 +32,35 @@ files = {{ "large.bin" = {{ size = {size}, sha256 = "{sha256}" }} }}
 """
 
 
-@pytest.mark.e2e
-def test_a_fetch_that_is_killed_goes_on_where_it_was(hub, tmp_path):
+@pytest.fixture
+def typed(hub, tmp_path):
+    """Starts `searchr2 fetch` with more arguments, a large file being on the hub."""
     commit = hub.commit("org/name", {"large.bin": CONTENT})
     about = {"commit": commit, "size": len(CONTENT), "sha256": hashlib.sha256(CONTENT).hexdigest()}
     (tmp_path / "mine.toml").write_text(CATALOGUE.format(**about))
-    command = [sys.executable, "-m", "searchr2.cli.main", "fetch"]
     environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HUB_OFFLINE": "0"}
 
-    def typed(*arguments):
-        words = [*command, *arguments, "--catalogue", "mine.toml", "--out", "data"]
+    def typed(*arguments, within=()):
+        words = [*within, sys.executable, "-m", "searchr2.cli.main", "fetch", *arguments]
+        words += ["--catalogue", "mine.toml", "--out", "data"]
         return subprocess.Popen(
             words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
+    return typed
+
+
+@pytest.mark.e2e
+def test_a_disk_that_fills_up_meanwhile_is_named_and_what_has_come_kept(tmp_path, typed):
+    small = typed("x", within=["bash", "-c", 'ulimit -f 500; exec "$@"', "small"])  # KiB a file
+    _, errors = small.communicate(timeout=60)
+    assert errors.endswith(b"org/name, large.bin: File too large; what has come is kept\n")
+    [part] = (tmp_path / "data" / "f").glob(".large.bin.*.part")
+    assert part.read_bytes() == CONTENT[:512_000]
+
+
+@pytest.mark.e2e
+def test_a_fetch_that_is_killed_goes_on_where_it_was(hub, tmp_path, typed):
     hub.faults["large.bin"] = [Fault(cut=700_000), Fault(drip=0.01)]
     running = typed("x")
     until = time.monotonic() + 60

@@ -165,5 +165,5 @@ def _explained(error: Exception, what: str, endpoint: str) -> FetchError:
         status = f"HTTP status {error.response.status_code}"
         return FetchError(f"{what}: {endpoint} answers {status}{f': {told}' if told else ''}")
     if isinstance(error, OSError):
-        return FetchError(f"{what}: {error.strerror or error}")
+        return FetchError(f"{what}: {error.strerror or error}; what has come is kept")
     return FetchError(f"{what}: {endpoint}: {error}")
