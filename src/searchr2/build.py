@@ -122,7 +122,7 @@ def make_engine(
     if settings.kind == "local":
         from searchr2.engines.local import LocalEngine
 
-        return LocalEngine(model(), codec)
+        return LocalEngine(model(), codec, settings.max_rows)
     from searchr2.engines.remote import RemoteEngine
     from searchr2.engines.sglang import Sglang
     from searchr2.engines.vllm import Vllm

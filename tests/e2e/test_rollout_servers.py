@@ -7,8 +7,9 @@ import json
 import pytest
 from fakes.rollouts import SERVERS, serving
 
+from searchr2.engines.weights import Fixed
 from searchr2.files import read_jsonl
-from tests.e2e.stages import GRPO, files, finish, kill, metrics, statuses
+from tests.e2e.stages import GRPO, LIMITS, command, files, finish, kill, metrics, statuses
 
 pytestmark = pytest.mark.e2e
 STEPS = 4
@@ -68,15 +69,15 @@ def test_a_run_over_a_server_killed_again_and_again_ends_with_the_same_bytes(
     stages, config, served, server
 ):
     record = stages.results / "train-served-killed" / config.stem / "seed1"
-    command, loads = stages.train(record, config), LOADS[config.stem]
+    train, loads = stages.train(record, config), LOADS[config.stem]
     server.told[loads] = [lambda reply: None, "hang"]
-    kill(command, lambda: not server.told[loads])  # while the second version is loaded
+    kill(train, lambda: not server.told[loads])  # while the second version is loaded
     asked = len(server.requests)
     kill(  # among the rollouts that follow a checkpoint
-        command, lambda: server.version.endswith("000002") and len(server.requests) > asked + 10
+        train, lambda: server.version.endswith("000002") and len(server.requests) > asked + 10
     )
-    kill(command, lambda: [*record.glob("state/weights/*-000003")])  # while it is written
-    finish(command)
+    kill(train, lambda: [*record.glob("state/weights/*-000003")])  # while it is written
+    finish(train)
 
     assert statuses(record) == ["killed", "killed", "killed", "finished"]
     assert files(record / "model") == files(served / "model")
@@ -98,6 +99,24 @@ def test_an_evaluation_by_a_server_gives_the_answers_of_one_in_process(
     served = [row for _, row in read_jsonl(out / "predictions.jsonl")]
     assert len({row.pop("weights") for row in served}) == 1
     assert served == [row for _, row in read_jsonl(evaluated / "predictions.jsonl")]
+
+
+def test_the_terms_of_the_gain_are_sampled_by_a_server_checkpoint_by_checkpoint(
+    stages, base, trained, server
+):
+    kind = server.engine_settings["kind"]
+    config, out = stages.results / f"gains-{kind}.json", stages.results / f"gains-{kind}.csv"
+    few = {"questions": 2, "drafts": 2, "rollouts": 2}
+    sections = {"rollout": LIMITS | {"max_turns": 3}, "gains": few, "retrieval_k": 1}
+    config.write_text(json.dumps(sections | {"engine": server.engine_settings}))
+    inputs = ["--index", stages.index, "--questions", stages.questions, "--out", out]
+    checkpoints = [f"0={base}", f"{GRPO['steps']}={trained}"]
+    loads, asked = server.calls.count(LOADS[kind]), len(server.requests)
+    finish(command("gains", "--config", config, "--checkpoints", *checkpoints, *inputs))
+    assert server.calls.count(LOADS[kind]) == loads + len(checkpoints)
+    assert server.version == Fixed(str(trained / "model")).version
+    assert len(server.requests) - asked >= len(checkpoints) * 2 * 2 * 2
+    assert out.read_text().count("\n") == 1 + len(checkpoints)
 
 
 def test_a_server_that_is_not_there_is_said_in_a_line(stages, trained):

@@ -162,6 +162,7 @@ def stages(config):
             "backbone": config["model"]["backbone"],
             "retrieval_k": config["retrieval"]["k"],
             "gains": {key: value for key, value in config["gains"].items() if key != "run"},
+            **pick(config, "engine"),
             **pick(settings, "prompts", "rollout", "refiner", "reward", "judge"),
         }
     if config["step_time"]:

@@ -119,9 +119,15 @@ def measure(step: int, folder: Path, config: Any, options: argparse.Namespace) -
 def draw(step: int, folder: Path, config: Any, options: argparse.Namespace) -> Any:
     """Load a checkpoint and sample it."""
     from searchr2.actor import Actor
-    from searchr2.build import load_model, load_retriever, make_judge, weights_folder
+    from searchr2.build import (
+        load_model,
+        load_retriever,
+        make_engine,
+        make_judge,
+        weights_folder,
+    )
     from searchr2.codec import Codec
-    from searchr2.engines.local import LocalEngine
+    from searchr2.engines.weights import Fixed
     from searchr2.gains.sampling import Sampler, pick
     from searchr2.prompts import load_prompts
     from searchr2.questions import read_questions
@@ -135,7 +141,7 @@ def draw(step: int, folder: Path, config: Any, options: argparse.Namespace) -> A
     sampler = Sampler(
         refiner=MetaRefiner(actor, config.refiner),
         judge=make_judge(config.reward, config.judge),
-        engine=LocalEngine(load_model(weights), codec),
+        engine=make_engine(config.engine, codec, lambda: load_model(weights), Fixed(weights)),
         retriever=load_retriever(options.index),
         k=config.retrieval_k,
         settings=config.gains,

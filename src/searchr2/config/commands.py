@@ -136,4 +136,5 @@ class GainsConfig(Section):
     reward: Reward = Reward()
     judge: Judge = Judge()
     retrieval_k: int = 3
+    engine: Engine = Engine()
     gains: Gains = Gains()

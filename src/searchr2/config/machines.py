@@ -48,6 +48,8 @@ class Engine(Section):
 
     kind: Literal["local", "vllm", "sglang"] = "local"
     """This process, by transformers; vLLM or SGLang servers (docs/engines.md)."""
+    max_rows: int = Field(256, ge=1)
+    """``local``: trajectories decoded at once, each with its keys and values in memory."""
     urls: list[Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]] = []
     """``vllm``, ``sglang``: addresses of servers of the same model, as http://127.0.0.1:8000."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
