@@ -30,6 +30,7 @@ from searchr2.trajectory import Question
 
 CASES: dict[str, dict[str, Any]] = {
     **{f"zero{stage}": {"deepspeed": {"zero_stage": stage}} for stage in range(4)},
+    "zero2-offload": {"deepspeed": {"zero_stage": 2, "offload_optimizer": True}},
     "offload": {
         "deepspeed": {
             "zero_stage": 3,

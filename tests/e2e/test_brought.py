@@ -1,4 +1,4 @@
-"""A checkpoint that somebody published: a folder, or an id on the hub, is evaluated and trained on."""
+"""What somebody published, a folder or an id on the hub, is evaluated and trained on."""
 
 from __future__ import annotations
 

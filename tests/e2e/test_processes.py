@@ -33,6 +33,7 @@ from tests.e2e.stages import (  # noqa: E402
 pytestmark = pytest.mark.e2e
 TESTS = Path(__file__).resolve().parents[1]
 LIKE = {"zero1": "zero0", "zero2": "zero0", "zero3": "zero0", "offload": "zero0"} | {
+    "zero2-offload": "zero0",
     "zero2-lora": "zero0-lora",
     "zero3-lora": "zero0-lora",
     "zero3-updates": "updates",

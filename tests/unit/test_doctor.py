@@ -37,7 +37,12 @@ def test_packages_that_are_missing_or_of_another_version():
     assert "requirements.txt" in remedied(found["package tqdm"])
     assert "package pytest" not in found
     [fine] = checks.packages(required, {"torch": "2.13.0+cpu", "tqdm": "4.70"})
-    assert (fine.state, fine.found) == ("ok", "2 are in their ranges")
+    assert (fine.state, fine.found) == ("ok", "2 have a version that pyproject.toml allows")
+
+
+def test_a_package_is_found_however_its_name_is_spelled():
+    [fine] = checks.packages(["prometheus-client>=0.20"], {"Prometheus_Client": "0.26.0"})
+    assert fine.state == "ok"
 
 
 def test_programs_that_are_not_on_the_path():
@@ -79,6 +84,11 @@ def test_too_little_memory_shared_memory_or_room():
     assert {f(1e13).state for f in (checks.memory, checks.shared_memory, checks.room)} == {"ok"}
 
 
+def test_fewer_gpus_than_processes():
+    assert "one a process" in remedied(checks.gpus(8, 1), "note")
+    assert checks.gpus(2, 8).state == "ok"
+
+
 def test_results_that_cannot_be_written_or_locked(tmp_path, monkeypatch):
     assert {f.state for f in checks.results(tmp_path / "new" / "results")} == {"ok"}
     assert list(tmp_path.iterdir()) == []
@@ -104,13 +114,17 @@ def test_models_and_passages_that_are_not_there(tmp_path):
             "model": {"path": str(tmp_path), "instruct": "Qwen/Qwen2.5-7B-Instruct"},
             "runs": {"published": {"model": "no/such/folder"}},
             "data": {"corpus": "no.jsonl", "questions": {"nq": "a"}, "train": ["b"]},
+            "retrieval": {"kind": "dense", "encoder": str(tmp_path), "vectors": ["part_aa"]},
+            "deepspeed": {"config": str(tmp_path)},
         }
     )
     found = {f.what: f for f in named.models(settings)}
     assert found["model.path"].state == "ok"
     assert found["model.instruct"].state == "note"
     assert "fetch" in remedied(found["runs.published.model"])
-    assert remedied(found["data.corpus"])
+    for place in ("data.corpus", "data.questions.nq", "data.train", "retrieval.vectors"):
+        assert remedied(found[place])
+    assert found["deepspeed.config"].state == "ok"
 
 
 def test_a_server_that_does_not_answer():

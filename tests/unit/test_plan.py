@@ -22,7 +22,7 @@ from searchr2.config import (
 from searchr2.plan import advice, footprint, lengths, pace, shown, storage
 from searchr2.plan.experiment import make_plan
 from searchr2.plan.footprint import Training
-from searchr2.plan.machine import GIB, GPUS, Machine, _cards, named_gpu
+from searchr2.plan.machine import GIB, GPUS, Machine, _cards, available, named_gpu
 from searchr2.plan.settings import laid_over, only_tables, read_config, trained
 from searchr2.plan.shape import KNOWN, Shape, read_shape, shape_of
 
@@ -452,3 +452,15 @@ def test_gpus_are_known_by_name_by_size_and_by_what_the_driver_lists():
     small, large = _cards(listed)
     assert (small.bandwidth, large.bandwidth) == (1.01e12, 3.35e12)
     assert large.memory == 81559 * (1 << 20)
+
+
+def test_a_container_or_a_job_has_what_its_control_group_allows(tmp_path):
+    own, groups = tmp_path / "own", tmp_path / "groups"
+    (groups / "job_1").mkdir(parents=True)
+    own.write_text("0::/job_1\n")
+    everything = available(own, groups)  # it says nothing
+    (groups / "job_1" / "memory.max").write_text("max\n")
+    assert available(own, groups) == everything
+    (groups / "job_1" / "memory.max").write_text(f"{GIB}\n")
+    assert available(own, groups) == GIB
+    assert available(tmp_path / "none", groups) == everything

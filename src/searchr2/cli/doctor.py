@@ -33,10 +33,10 @@ def run(options: argparse.Namespace) -> None:
         bad += finding.state == "bad"
         if finding.state == "ok" and options.quiet:
             continue
-        print(f"{finding.state:<5} {finding.what:<22} {finding.found}", flush=True)
+        print(f"{finding.state:<5} {finding.what:<30} {finding.found}", flush=True)
         if finding.remedy:
-            print(f"{'':<6}{'':<22} -> {finding.remedy}")
+            print(f"{'':<6}{'':<30} -> {finding.remedy}")
     if bad:
-        print(f"{bad} to put right")
+        print(f"{bad} of these must be put right: those marked bad, as the arrow says")
         sys.exit(1)
-    print("all is well")
+    print("all is well: make table1, or searchr2 plan for what a config takes")

@@ -16,11 +16,12 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from searchr2.config import Experiment
 from searchr2.doctor.finding import Finding
 from searchr2.doctor.named import models, server, servers
-from searchr2.plan.machine import GIB
+from searchr2.plan.machine import GIB, this_machine
 
 PYTHON = (3, 11)
 MODULES = ("torch", "transformers", "deepspeed", "mlflow", "faiss", "bm25s", "pyarrow", "peft")
@@ -40,17 +41,19 @@ assert float((a @ a).sum()) == 512.0
 def examine(settings: Experiment) -> Iterator[Finding]:
     """Every check of this machine, for these settings."""
     yield python(sys.version_info[:2])
-    versions = {d.metadata["Name"].lower(): d.version for d in metadata.distributions()}
+    versions = {d.metadata["Name"]: d.version for d in metadata.distributions()}
     yield from packages(metadata.requires("searchr2") or [], versions)
     yield from tools({name: shutil.which(name) for name in ("searchr2", "snakemake", "git", "cc")})
     for module in MODULES:
         yield imports(module)
     yield accelerator(*_run(ACCELERATOR), bool(shutil.which("nvidia-smi")))
     yield threads(os.environ, os.cpu_count() or 1)
-    yield memory(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    here = this_machine(Path(settings.results))
+    yield memory(here.ram)
     yield from results(Path(settings.results))
     if settings.deepspeed.processes > 1:
         yield shared_memory(shutil.disk_usage("/dev/shm").total)
+        yield gpus(settings.deepspeed.processes, here.gpus)
     yield from models(settings)
     for place, url in servers(settings):
         yield server(place, url)
@@ -65,19 +68,19 @@ def python(version: tuple[int, ...]) -> Finding:
 
 def packages(required: Iterable[str], installed: Mapping[str, str]) -> Iterator[Finding]:
     """One finding of all that are as they must be, one for each that is not."""
-    fine = 0
+    fine, versions = 0, {canonicalize_name(name): v for name, v in installed.items()}
     for line in required:
         wanted = Requirement(line)
         if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
             continue
-        version = installed.get(wanted.name.lower()) or installed.get(wanted.name.replace("_", "-"))
+        version = versions.get(canonicalize_name(wanted.name))
         if version and wanted.specifier.contains(version, prereleases=True):
             fine += 1
             continue
         found = f"{version}, not {wanted.specifier}" if version else "not installed"
         remedy = "pip install --requirement requirements.txt"
         yield Finding(f"package {wanted.name}", "bad", found, remedy)
-    yield Finding("packages", "ok", f"{fine} are in their ranges")
+    yield Finding("packages", "ok", f"{fine} have a version that pyproject.toml allows")
 
 
 def tools(found: Mapping[str, str | None]) -> Iterator[Finding]:
@@ -111,18 +114,18 @@ def accelerator(code: int, said: str, driver: bool) -> Finding:
     line = next((line for line in said.splitlines() if line.startswith("cuda ")), "")
     if code or not line:
         last = (said.strip().splitlines() or ["no word"])[-1]
-        return Finding("arithmetic", "bad", last, "install torch anew; check the GPU's driver")
+        return Finding("torch computes", "bad", last, "install torch anew; check the GPU's driver")
     _, gpu, cuda = line.split()
     if gpu == "True":
-        return Finding("arithmetic", "ok", f"on a GPU, CUDA {cuda}")
+        return Finding("torch computes", "ok", f"on a GPU, CUDA {cuda}")
     if not driver:
-        return Finding("arithmetic", "ok", "on the CPU; there is no NVIDIA driver")
+        return Finding("torch computes", "ok", "on the CPU: there is no NVIDIA driver")
     remedy = (
         "this is a CPU build of torch: install the pin from the default index"
         if cuda == "none"
         else f"update the driver until nvidia-smi shows CUDA {cuda} or later"
     )
-    return Finding("arithmetic", "bad", "nvidia-smi is here, and torch sees no GPU", remedy)
+    return Finding("torch computes", "bad", "nvidia-smi is here, and torch sees no GPU", remedy)
 
 
 def threads(environment: Mapping[str, str], cores: int) -> Finding:
@@ -131,7 +134,7 @@ def threads(environment: Mapping[str, str], cores: int) -> Finding:
     if found is None and cores > 1:
         remedy = "export OMP_NUM_THREADS=1 for stages typed by hand; the workflow sets it"
         return Finding("threads", "note", "OMP_NUM_THREADS is not set", remedy)
-    return Finding("threads", "ok", f"OMP_NUM_THREADS={found}, {cores} cores")
+    return Finding("threads", "ok", f"OMP_NUM_THREADS={found or 'unset'}, {cores} cores")
 
 
 def memory(total: float) -> Finding:
@@ -148,6 +151,15 @@ def shared_memory(total: float) -> Finding:
         return Finding("/dev/shm", "ok", found)
     return Finding(
         "/dev/shm", "bad", found, "NCCL needs more: docker run --shm-size 8g, or --ipc host"
+    )
+
+
+def gpus(processes: int, here: int) -> Finding:
+    found = f"{here}, and deepspeed.processes is {processes}"
+    if here >= processes:
+        return Finding("GPUs", "ok", found)
+    return Finding(
+        "GPUs", "note", found, "train where there is one a process; a login node is fine"
     )
 
 
@@ -175,7 +187,7 @@ def _lock(file: int, where: Path) -> Finding:
     except OSError as error:
         remedy = "two workflows could write at once: put results on a file system with locks"
         return Finding("locks", "bad", f"{where}: {error.strerror}", remedy)
-    return Finding("locks", "ok", "held by the kernel")
+    return Finding("locks", "ok", "work there: two workflows never write at once")
 
 
 def room(free: float) -> Finding:

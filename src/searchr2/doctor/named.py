@@ -15,25 +15,40 @@ SPEAK_S = 3.0
 
 
 def models(settings: Experiment) -> Iterator[Finding]:
-    """Models and files the config names: here, or on the hub."""
+    """Models the config names, here or on the hub, and files, which must be here."""
     named = {
         "model.path": settings.model.path,
         "model.instruct": settings.model.instruct,
         "retrieval.encoder": settings.retrieval.encoder,
         "judge.model": settings.judge.model if settings.judge.kind == "local" else None,
         **{f"runs.{name}.model": run.model for name, run in settings.runs.items()},
-        "data.corpus": settings.data.corpus,
     }
     for place, path in named.items():
-        if path is None:
-            continue
-        if Path(path).exists():
-            yield Finding(place, "ok", path)
-        elif place != "data.corpus" and path.count("/") == 1 and not Path(path).parent.is_dir():
+        if path and path.count("/") == 1 and not Path(path).parent.is_dir():
             yield Finding(place, "note", f"{path}: taken from the hub when a stage reads it")
-        else:
-            remedy = "searchr2 fetch, or name another (docs/data.md)"
-            yield Finding(place, "bad", f"{path} does not exist", remedy)
+        elif path:
+            yield _here(place, path)
+    for place, path in files(settings):
+        yield _here(place, path)
+
+
+def files(settings: Experiment) -> Iterator[tuple[str, str]]:
+    """Key and path of each file that the config names."""
+    data = settings.data
+    if data.corpus:
+        yield "data.corpus", data.corpus
+    yield from ((f"data.questions.{name}", path) for name, path in (data.questions or {}).items())
+    yield from (("data.train", path) for path in data.train or [])
+    yield from (("retrieval.vectors", path) for path in settings.retrieval.vectors or [])
+    if settings.deepspeed.config:
+        yield "deepspeed.config", settings.deepspeed.config
+
+
+def _here(place: str, path: str) -> Finding:
+    if Path(path).exists():
+        return Finding(place, "ok", path)
+    remedy = "searchr2 fetch gets what configs/ name, or name your own (docs/data.md)"
+    return Finding(place, "bad", f"{path} does not exist", remedy)
 
 
 def servers(settings: Experiment) -> Iterator[tuple[str, str]]:

@@ -71,10 +71,24 @@ def this_machine(results: Path) -> Machine:
     while not folder.exists():
         folder = folder.parent
     cards = _cards(_nvidia_smi())
-    ram = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    ram = available(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
     disk = shutil.disk_usage(folder).free
     cores = len(os.sched_getaffinity(0))
     return Machine(1, len(cards), cards[0] if cards else None, cores, ram, disk)
+
+
+def available(own: Path, groups: Path) -> float:
+    """Bytes of RAM: the machine's, or as much of it as this container or job may use.
+
+    ``own`` names this process's control group, ``groups`` is where they are (cgroup v2).
+    """
+    total = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        group = own.read_text().strip().rpartition("::")[2]
+        limit = (groups / group.lstrip("/") / "memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, float(limit)) if limit.isdigit() else total
 
 
 def described(
