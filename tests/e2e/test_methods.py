@@ -118,6 +118,14 @@ def test_where_nothing_was_right_the_model_stays_and_that_is_said(run, base):
     verify_manifest(record, "")
 
 
+@pytest.mark.parametrize(("margin", "does"), [(1e9, "accepts"), (-1e9, "rejects")])
+def test_a_meta_refiner_that_judges_all_drafts_alike_is_said_in_the_log(run, base, margin, does):
+    grpo = {"steps": 5, "prompts_per_step": 1, "group_size": 2, "validate_every": 9}
+    refiner = {"max_revisions": 1, "margin": margin}
+    _, said = run(f"always-{does}", refiner=refiner, grpo=grpo)
+    assert said.count(f"always-{does}, step 4: the Meta-Refiner {does} everything") == 1
+
+
 def test_a_killed_rejection_sampling_ends_with_the_same_bytes(stages, run):
     whole, _ = run("rejection", kind="rejection", supervised=SUPERVISED)
     record = stages.results / "train-killed" / "rejection" / "seed1"

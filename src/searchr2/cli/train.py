@@ -117,6 +117,7 @@ def optimise(job: Job) -> None:
     from searchr2 import progress
     from searchr2.assembly import assemble, exporter
     from searchr2.training import checkpoints
+    from searchr2.training.metrics import CollapseWatch
 
     config, record, peers = job.config, job.record, job.peers
     settings = config.grpo
@@ -129,6 +130,7 @@ def optimise(job: Job) -> None:
     if start == 0:
         record.log(trainer.validate(), 0)
     bar = progress.bar(settings.steps, config.run, "steps", done=start)
+    watch = CollapseWatch()
     for step in range(start, settings.steps):
         metrics = trainer.step(step)
         done = step + 1
@@ -136,6 +138,9 @@ def optimise(job: Job) -> None:
             metrics |= trainer.validate()
             record.keep(trainer.transcripts(), done)
         record.log(metrics, done)
+        collapse = watch.see(metrics.get("refiner/revised"))
+        if collapse and peers.first:
+            log.warning("%s, step %d: %s", config.run, done, collapse)
         if done % settings.snapshot_every == 0 and done < settings.steps:
             job.export(write, job.out / "snapshots" / f"step{done:04d}", step=done)
         if done % settings.checkpoint_every == 0:
