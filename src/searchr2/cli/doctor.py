@@ -28,14 +28,15 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.doctor.checks import examine
     from searchr2.plan.settings import read_config
 
-    bad = 0
+    bad, said = 0, ""
     for finding in examine(read_config([Path("config.yaml"), *options.configfile])):
         bad += finding.state == "bad"
         if finding.state == "ok" and options.quiet:
             continue
         print(f"{finding.state:<5} {finding.what:<30} {finding.found}", flush=True)
-        if finding.remedy:
+        if finding.remedy not in ("", said):
             print(f"{'':<6}{'':<30} -> {finding.remedy}")
+        said = finding.remedy
     if bad:
         print(f"{bad} of these must be put right: those marked bad, as the arrow says")
         sys.exit(1)
