@@ -23,6 +23,7 @@ from searchr2.plan import advice, footprint, lengths, pace, shown, storage
 from searchr2.plan.experiment import make_plan
 from searchr2.plan.footprint import Training
 from searchr2.plan.machine import GIB, GPUS, Machine, _cards, available, named_gpu
+from searchr2.plan.measured import measured
 from searchr2.plan.settings import laid_over, only_tables, read_config, trained
 from searchr2.plan.shape import KNOWN, Shape, read_shape, shape_of
 
@@ -234,6 +235,7 @@ def test_the_longest_row_uses_the_limits_in_full_and_no_more_than_the_context():
     assert (long.written, long.read) == (2000, 3 * 3 * 200)
     tight = lengths.longest(pretrained(**limits, max_context_tokens=3000))
     assert tight.all == 3000
+    assert lengths.longest(pretrained(**limits, max_context_tokens=1500)).all == 1500
     direct = lengths.longest(pretrained(**limits), "direct")
     assert (direct.written, direct.read) == (500, 0)
 
@@ -345,15 +347,15 @@ def test_what_a_finished_run_of_the_same_settings_took_stands_beside_the_estimat
         (tmp_path / "config" / f"{stage}.json").write_text(json.dumps(said))
     (folder / "run.json").write_text(json.dumps(recorded))
     (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [{"metrics": {}}, *rows])))
-    assert shown.measured(settings) == {}  # it is not finished
+    assert measured(settings) == {}  # it is not finished
     (folder / "manifest.json").write_text("{}")
-    assert shown.measured(settings) == {"search-r2": 4.5}
+    assert measured(settings) == {"search-r2": 4.5}
     assert re.search(r"search-r2 .* 4\.5 \|$", shown.page(make_plan(settings, BARE)), re.M)
     world = settings.world.model_copy(update={"works": 900})
-    assert shown.measured(settings.model_copy(update={"world": world})) == {}
+    assert measured(settings.model_copy(update={"world": world})) == {}
     grpo["group_size"] += 1
     (folder / "run.json").write_text(json.dumps(recorded))
-    assert shown.measured(settings) == {}
+    assert measured(settings) == {}
 
 
 def test_the_papers_32b_fits_four_nodes_and_not_one():

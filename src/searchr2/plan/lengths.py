@@ -20,8 +20,6 @@ TURN, SMALL_TURN = 100, 13
 """Mean tokens of a turn: of a pretrained model, and as the small model's demonstrations have it."""
 TURNS = 2.5
 """Mean turns of a trajectory, the answering one included: the default config takes 2.4 to 2.5."""
-
-
 AT_ONCE = ("direct", "cot", "rag")
 """Methods of one turn."""
 
@@ -59,15 +57,13 @@ def trajectory(run: Experiment, turns: float = TURNS, method: str = "search") ->
 def longest(run: Experiment, method: str = "search") -> Tokens:
     """With its limits used to the full; where the context is shorter, it is all full of turns."""
     limits = run.rollout
-    prompt, passages = (
-        template(run, prompted(method)),
-        run.retrieval.k * (limits.max_document_tokens + HEAD),
-    )
+    prompt = template(run, prompted(method))
+    passages = run.retrieval.k * (limits.max_document_tokens + HEAD)
     if method in AT_ONCE:
         return Tokens(prompt, limits.max_turn_tokens, passages if method == "rag" else 0)
-    written = limits.max_turns * limits.max_turn_tokens
-    room = limits.max_context_tokens - prompt - written
-    return Tokens(prompt, written, max(0, min((limits.max_turns - 1) * passages, room)))
+    room = max(0, limits.max_context_tokens - prompt)
+    written = min(limits.max_turns * limits.max_turn_tokens, room)
+    return Tokens(prompt, written, min((limits.max_turns - 1) * passages, room - written))
 
 
 def prompted(method: str) -> str:
@@ -83,7 +79,6 @@ def passage(run: Experiment) -> float:
 
 def template(run: Experiment, name: str) -> float:
     """Tokens of a prompt before anything but the question is put in."""
-    [text] = read_templates(
-        run.prompts.templates, {name: TEMPLATES[name]}, "prompts.templates"
-    ).values()
+    wanted = {name: TEMPLATES[name]}
+    [text] = read_templates(run.prompts.templates, wanted, "prompts.templates").values()
     return len(text) / CHARACTERS + QUESTION

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from statistics import median
 
-from searchr2.config import Experiment
-from searchr2.files import UserError, read_json
+from searchr2.files import UserError
 from searchr2.markdown import grid
 from searchr2.plan import footprint
 from searchr2.plan.advice import advice
 from searchr2.plan.experiment import Plan, RunPlan
 from searchr2.plan.footprint import Bytes
 from searchr2.plan.machine import GIB
-from searchr2.plan.settings import OVERRIDABLE, of_run
+from searchr2.plan.measured import measured
 
 
 class PlanError(UserError):
@@ -131,7 +127,7 @@ def sizes(parts: Bytes, unit: float) -> str:
     return grid(["", "size"], [*lines, ["sum", _size(sum(parts.values()), unit)]])
 
 
-def time_table(runs: list[RunPlan], measured: dict[str, float]) -> str:
+def time_table(runs: list[RunPlan], recorded: dict[str, float]) -> str:
     """A line a run; beside the estimate what a step of it took, where there is a record of it."""
     header = ["run", "steps", "rows", "written", "trained on", "rollout s", "update s", "in all"]
     lines = [
@@ -141,42 +137,19 @@ def time_table(runs: list[RunPlan], measured: dict[str, float]) -> str:
             f"{run.step.trajectories:,}",
             _count(run.step.written),
             _count(run.step.trained_on),
-            f"{run.rollout_s:,.1f}",
-            f"{run.update_s:,.1f}",
+            _seconds(run.rollout_s),
+            _seconds(run.update_s),
             _lasting(run.hours),
         ]
         for run in runs
     ]
     said = "Rows, tokens and seconds are those of one step."
-    if measured:
+    if recorded:
         header.append("measured s")
         for line in lines:
-            line.append(f"{measured[line[0]]:,.1f}" if line[0] in measured else "-")
+            line.append(_seconds(recorded.get(line[0], 0)))
         said += " Measured is the median step of the finished run under the results folder."
     return f"{grid(header, lines)}\n\n{said}"
-
-
-def measured(settings: Experiment) -> dict[str, float]:
-    """Run -> median seconds of a step, of those recorded with the settings that are planned."""
-    found, results = {}, Path(settings.results)
-    for name in settings.runs:
-        folder = results / "train" / name / f"seed{settings.seeds[0]}"
-        if not (folder / "manifest.json").is_file():  # written when a run is finished
-            continue
-        ran = read_json(folder / "run.json")["config"]
-        for stage in ("world", "data"):
-            ran |= read_json(results / "config" / f"{stage}.json")
-        planned = of_run(settings, name).model_dump(mode="json")
-        same = all(
-            planned[section].get(key) == value
-            for section in {*OVERRIDABLE, "world", "data"} & {*ran}
-            for key, value in ran[section].items()
-        )
-        rows = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-        steps = [row["metrics"]["time/step"] for row in rows if "time/step" in row["metrics"]]
-        if same and steps:
-            found[name] = median(steps)
-    return found
 
 
 def totals(plan: Plan) -> str:
@@ -194,6 +167,10 @@ def totals(plan: Plan) -> str:
     return "\n".join(lines)
 
 
+def _seconds(number: float) -> str:
+    return f"{number:,.{1 if number >= 1 else 2}f}" if number else "-"
+
+
 def _lasting(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
@@ -208,4 +185,4 @@ def _count(number: float) -> str:
     for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if number >= unit:
             return f"{number / unit:,.2f}{name}"
-    return f"{number:,.0f}"
+    return f"{number:,.0f}" if number else "-"

@@ -47,7 +47,7 @@ def corpus_of(settings: Experiment) -> Corpus:
         size = path.stat().st_size
         if size == WIKI18[1]:
             return Corpus(*WIKI18, True)
-        return Corpus(round(size / PASSAGE), size, False)
+        return Corpus(max(1, round(size / PASSAGE)), size, False)
     if path.name.startswith("wiki-18"):
         return Corpus(*WIKI18, True)
     raise ConfigError(
