@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,6 +23,7 @@ from searchr2.statistics import (
     mcnemar,
     mcnemar_by_set,
     paired_bootstrap,
+    seed_interval,
 )
 from searchr2.table_page import TITLES
 from searchr2.tables import AVERAGE, paired, samples
@@ -31,12 +33,14 @@ from searchr2.tables import AVERAGE, paired, samples
 class Difference:
     """First minus other, in points: on one set, or on the average over sets; with McNemar's p.
 
-    ``holm``: the same p corrected over the sets; the average has none.
+    ``holm``: the same p corrected over the sets; the average has none. ``seeds``: of the average,
+    with the t interval over training seeds, where there are several.
     """
 
     gap: Interval
     p: float
     holm: float | None = None
+    seeds: Interval | None = None
 
     @property
     def significant(self) -> bool:
@@ -54,16 +58,16 @@ def differences(
     """a - b, of frames that ``tables.row_scores`` made; raises as ``tables.paired``."""
     sets_a, sets_b = paired(*names, a, b)
 
-    def difference(sets: Sequence[str], holm: float | None = None) -> Difference:
+    def difference(sets: Sequence[str], **more: Any) -> Difference:
         one, two = {s: sets_a[s] for s in sets}, {s: sets_b[s] for s in sets}
         gap = paired_bootstrap(one, two, resamples)
-        return Difference(
-            Interval(100 * gap.value, 100 * gap.low, 100 * gap.high), mcnemar(one, two), holm
-        )
+        return Difference(_percent(gap), mcnemar(one, two), **more)
 
     corrected = mcnemar_by_set(sets_a, sets_b)
-    by_set = {name: difference([name], p) for name, p in corrected.items()}
-    return {**by_set, AVERAGE: difference(list(sets_a))}
+    by_set = {name: difference([name], holm=p) for name, p in corrected.items()}
+    seeds = seed_interval(sets_a, sets_b)
+    whole = difference(list(sets_a), seeds=seeds and _percent(seeds))
+    return {**by_set, AVERAGE: whole}
 
 
 def page(
@@ -83,7 +87,12 @@ def page(
         titles = (f"minus {other}", "  from", "  to", "  McNemar p", "  Holm p")
         rows += [[], *([title, *row, ""] for title, row in zip(titles, cells, strict=True))]
     widths = [max(len(row[i]) for row in rows if row) for i in range(len(rows[0]))]
-    return "\n".join(_line(row, widths) for row in rows) + "\n* the 95 % interval leaves 0 out\n"
+    told = ["* the 95 % interval, over questions, leaves 0 out"]
+    for other, found in gaps.items():
+        if over := found[AVERAGE].seeds:
+            ends = f"{over.low:+.1f} to {over.high:+.1f}"
+            told.append(f"minus {other}, average: {ends} over training seeds (95 % t interval)")
+    return "\n".join([*(_line(row, widths) for row in rows), *told]) + "\n"
 
 
 def draw(first: str, gaps: Mapping[str, Differences]) -> Figure:
@@ -102,6 +111,10 @@ def draw(first: str, gaps: Mapping[str, Differences]) -> Figure:
         panel.set_xlabel("EM, points (95 % interval)")
     panels[0].invert_yaxis()
     return figure
+
+
+def _percent(share: Interval) -> Interval:
+    return Interval(100 * share.value, 100 * share.low, 100 * share.high)
 
 
 def _cells(difference: Difference | None) -> tuple[str, ...]:
