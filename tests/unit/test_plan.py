@@ -387,6 +387,14 @@ def test_what_would_help_is_computed_and_fits():
     ] == []
 
 
+def test_a_bucket_of_ones_own_is_planned_with(tmp_path):
+    (tmp_path / "ds.json").write_text('{"zero_optimization": {"reduce_bucket_size": 5e7}}')
+    settings = paper("single_gpu")
+    own = settings.deepspeed.model_copy(update={"config": str(tmp_path / "ds.json")})
+    small = make_plan(settings.model_copy(update={"deepspeed": own}), CLUSTER).runs[-1]
+    assert footprint.states(small.memory)["reduction buffer"] == 4 * 5e7
+
+
 def test_a_supervised_run_is_told_of_its_own_setting():
     run = next(run.memory for run in make_plan(paper(), CLUSTER).runs if run.name == "rejection")
     said = [said for said, _ in advice.changes(run)]

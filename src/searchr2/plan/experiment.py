@@ -15,7 +15,7 @@ from searchr2.plan.footprint import Bytes, Training
 from searchr2.plan.lengths import Tokens
 from searchr2.plan.machine import Machine
 from searchr2.plan.pace import Assumptions, Step
-from searchr2.plan.settings import MODELS, of_run, resolved, trained
+from searchr2.plan.settings import MODELS, of_run, of_zero, resolved, trained
 from searchr2.plan.shape import Shape, shape_of
 from searchr2.splits import TRAINING
 
@@ -129,6 +129,7 @@ def plan_run(
         compared=of.kind == "grpo",
         on_gpu=machine.gpu is not None,
         rolls_out=of.kind != "sft",
+        bucket=of_zero(run).get("reduce_bucket_size", footprint.BUCKET),
     )
     if of.kind == "grpo":
         step = pace.step(run.grpo, tokens, revisions, run.refiner.joint, asking)

@@ -21,7 +21,7 @@ CONTEXT = 1.5 * GIB
 LIBRARIES = 0.5 * GIB
 """RAM of a process that has imported everything: the default config's sft takes 0.57 in all."""
 BUCKET = 500_000_000
-"""Gradients that ZeRO gathers before it sends them, DeepSpeed's ``reduce_bucket_size``."""
+"""Gradients that ZeRO gathers before it sends them, where no ``reduce_bucket_size`` is said."""
 FRAGMENTATION = 0.08
 """Of what is allocated and freed over and over, lost between blocks."""
 ROWS = 256
@@ -55,6 +55,7 @@ class Training:
     """Whether a reference policy is held (GRPO) or nothing is compared with (supervised)."""
     on_gpu: bool = True
     rolls_out: bool = True
+    bucket: float = BUCKET
 
     @property
     def stage(self) -> int:
@@ -97,7 +98,7 @@ def buffer(run: Training) -> float:
     """Bytes in which ZeRO collects gradients to send; stage 1 in bf16 sums them there in fp32."""
     if not run.stage or not run.on_gpu:
         return 0.0
-    return BUCKET * (4 if run.stage == 1 else run.width)
+    return run.bucket * (4 if run.stage == 1 else run.width)
 
 
 def gradients(run: Training) -> float:

@@ -84,6 +84,12 @@ def trained(settings: Experiment) -> list[str]:
     return [*stages, *runs]
 
 
+def of_zero(run: Experiment) -> dict[str, Any]:
+    """DeepSpeed's section on ZeRO, as it will be told."""
+    zero: dict[str, Any] = for_grpo(run.deepspeed, run.grpo)["zero_optimization"]
+    return zero
+
+
 def resolved(run: Experiment) -> Deepspeed:
     """The section ``deepspeed`` with what the user's JSON file says filled in."""
     made = for_grpo(run.deepspeed, run.grpo)
