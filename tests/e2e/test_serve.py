@@ -12,6 +12,8 @@ from searchr2.cli.main import main
 from searchr2.retrieval import bm25
 from searchr2.trajectory import Document
 from tests.corpora import write_corpus
+from tests.e2e.stages import finish
+from tests.servers import serving
 
 pytestmark = pytest.mark.e2e
 PASSAGES = [
@@ -49,6 +51,41 @@ def test_a_served_index_is_searched_like_the_index_itself(index, tmp_path, capsy
             server.send_signal(signal.SIGTERM)
             _, said = server.communicate(timeout=30)
     assert said == ""
+
+
+class Failing:
+    """A retriever that breaks down after so many searches."""
+
+    def __init__(self, retriever, searches):
+        self.retriever, self.searches = retriever, searches
+
+    def search(self, queries, k):
+        self.searches -= 1
+        if self.searches < 0:
+            raise OSError("the disk is gone")
+        return self.retriever.search(queries, k)
+
+
+def test_an_evaluation_whose_server_breaks_down_scores_nothing_and_goes_on_once_it_is_back(
+    stages, trained, evaluated
+):
+    out, addresses = stages.results / "evaluate-served" / "seed1", stages.results / "addresses"
+    retriever = Failing(bm25.Bm25.load(stages.index), 1000)
+    with serving(retriever) as url:
+        stages.run("index", "--kind", "http", "--urls", url, "--retries", 1, "--out", addresses)
+        ask = [str(addresses) if word == str(stages.index) else word
+               for word in stages.evaluate(trained, out)]  # fmt: skip
+        retriever.searches = 1  # what who opens the index asks for
+        said = finish(ask, status=2)
+        assert f"{url}: status 500" in said
+        assert "the disk is gone" in said
+        assert "tried 2 times" in said
+        assert "Traceback" not in said
+        assert not (out / "predictions.jsonl").exists()
+        retriever.searches = 1000
+        finish(ask)
+    for name in ("predictions.jsonl", "metrics.json"):
+        assert (out / name).read_bytes() == (evaluated / name).read_bytes()
 
 
 def test_an_address_that_is_taken_is_said_before_anything_is_loaded(index, capsys):

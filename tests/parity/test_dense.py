@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -70,6 +72,14 @@ def test_the_file_is_the_one_faiss_writes(flat, rows, tmp_path):
     faiss.write_index(index, str(tmp_path / "theirs"))
     assert flat.read_bytes() == (tmp_path / "theirs").read_bytes()
     assert np.array_equal(vectors.read_rows(flat), rows)
+
+
+@pytest.mark.parametrize("factory", ["Flat", "SQ8", "HNSW32", "IVF16,SQ8", "IVF16,PQ16x4np"])
+def test_an_index_is_mapped_and_not_read_into_memory(flat, tmp_path, factory):
+    vectors.build(flat, vectors.empty(D, factory, ""), tmp_path / "index")
+    opened = vectors.open_index(tmp_path / "index")
+    assert str(tmp_path / "index") in Path("/proc/self/maps").read_text()
+    assert opened.ntotal == N
 
 
 @pytest.mark.parametrize(
