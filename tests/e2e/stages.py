@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +183,40 @@ def kill(arguments: Sequence[str], moment: Callable[[], object], delay: float = 
         process.kill()
         process.communicate(timeout=PATIENCE)  # its end comes when nobody holds stderr any more
     assert process.returncode == -signal.SIGKILL, "it had ended before it could be killed"
+
+
+@contextmanager
+def serving(arguments: Sequence[Any]) -> Iterator[int]:
+    """An MLflow server by this command, which takes ``--port``; where it answers."""
+    for _ in range(3):  # somebody may take a port between our letting go and its taking hold
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        server = subprocess.Popen(
+            [*map(str, arguments), "--port", str(port)],
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            if _answers(server, port):
+                yield port
+                return
+        finally:
+            server.terminate()
+            server.wait(timeout=PATIENCE)
+    raise AssertionError("the server left before it answered, three times")
+
+
+def _answers(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether the server answers, waited for until it does; not where it left."""
+    deadline = time.monotonic() + PATIENCE
+    while server.poll() is None:
+        assert time.monotonic() < deadline, "the server never answered"
+        with suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+            return server.poll() is None
+        time.sleep(0.2)
+    return False
 
 
 def made(path: Path) -> int | None:

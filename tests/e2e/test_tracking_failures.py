@@ -1,6 +1,5 @@
 """A tracking store that is down, broken, hanging or locked: nothing is lost, nobody waits long."""
 
-import os
 import socket
 import socketserver
 import sqlite3
@@ -8,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -19,12 +17,11 @@ from searchr2.config import Tracking
 from searchr2.files import read_json, read_jsonl, write_json
 from searchr2.tracking.follow import SETTINGS, SyncError, sync_once
 from searchr2.tracking.store import Store
-from tests.e2e.stages import environment, files, finish, logged, metrics
+from tests.e2e.stages import PATIENCE, environment, files, finish, logged, metrics, serving
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 TROUBLES = ("down", "error", "hang")
-PATIENCE = 45  # seconds within which any trouble must be noticed
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -80,43 +77,37 @@ def pump(source, sink):
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     """A real MLflow server on this port."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     store = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
-    command += ["--artifacts-destination", str(store / "artifacts")]
-    quiet = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(
-        command, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-            break
-        except OSError:
-            time.sleep(0.5)
-    yield port
-    server.terminate()
-    server.wait(timeout=20)
+    server = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    server += ["--backend-store-uri", f"sqlite:///{store}/mlflow.db"]
+    server += ["--artifacts-destination", store / "artifacts"]
+    with serving(server) as port:
+        yield port
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+def proxy(port):
+    with Proxy(port) as proxy:
+        yield proxy
+        proxy.shutdown()
+
+
+@contextmanager
+def impatience(monkeypatch):
+    """Give up on a server soon; not on one that answers, which may take its time under load."""
+    with monkeypatch.context() as context:
+        context.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+        yield
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_troubles_at_the_start_in_the_middle_and_at_the_end(tmp_path, port, impatient, trouble):
-    proxy = Proxy(port)
+def test_troubles_at_the_start_in_the_middle_and_at_the_end(tmp_path, proxy, monkeypatch, trouble):
     settings = Tracking(uri=proxy.url, experiment=f"through {trouble}")
 
     def in_trouble():
         proxy.become(trouble)
-        began = time.monotonic()
-        with pytest.raises(SyncError, match="files hold all of it"):
+        with impatience(monkeypatch), pytest.raises(SyncError, match="files hold all of it"):
             sync_once(tmp_path, settings)
-        assert time.monotonic() - began < PATIENCE
         proxy.become(None)
 
     with open_training(tmp_path, "x", 1) as record:
@@ -132,7 +123,6 @@ def test_troubles_at_the_start_in_the_middle_and_at_the_end(tmp_path, port, impa
     sync_once(tmp_path, settings)
     sync_once(tmp_path, settings)
     assert mirrored(tmp_path, settings) == recorded(tmp_path / "train/x/seed1")
-    proxy.shutdown()
 
 
 def recorded(record):
@@ -176,31 +166,32 @@ def following(results, settings):
         finally:
             workflow.kill()
             workflow.wait()
-            said += follower.communicate(timeout=90)
+            said += follower.communicate(timeout=PATIENCE)  # it leaves a minute after us
 
 
 @pytest.mark.parametrize("trouble", [None, *TROUBLES])
 def test_training_is_the_same_beside_any_server(
-    tmp_path, port, impatient, stages, trained, trouble
+    tmp_path, proxy, monkeypatch, stages, trained, trouble
 ):
     """At the start, in the middle and at the end; what it must equal knew of no tracking."""
-    proxy = Proxy(port)
     settings = Tracking(uri=proxy.url, experiment=f"beside {trouble}")
     record = tmp_path / "train/search-r2/seed1"
     proxy.become(trouble)
-    with following(tmp_path, settings) as said:
+    with (
+        impatience(monkeypatch) if trouble else nullcontext(),
+        following(tmp_path, settings) as said,
+    ):
         training = subprocess.Popen(stages.train(record), env=environment())
         for moment, becomes in ((2, None), (4, trouble)):
             while training.poll() is None and logged(record) < moment:
                 time.sleep(0.01)
             proxy.become(becomes)
-        assert training.wait(timeout=120) == 0
+        assert training.wait(timeout=PATIENCE) == 0
     assert outcome(record) == outcome(trained)
     assert ("not mirrored yet" in said[1]) == bool(trouble)
     proxy.become(None)
     sync_once(tmp_path, settings)
     assert mirrored(tmp_path, settings) == recorded(record)
-    proxy.shutdown()
 
 
 def test_training_is_the_same_beside_a_locked_database(tmp_path, stages, trained):
@@ -224,7 +215,7 @@ def test_two_processes_may_open_a_fresh_store_at_once(tmp_path):
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     openers = [subprocess.Popen(command) for _ in range(2)]
-    assert [opener.wait(timeout=120) for opener in openers] == [0, 0]
+    assert [opener.wait(timeout=PATIENCE) for opener in openers] == [0, 0]
 
 
 def test_a_locked_database(tmp_path):
@@ -233,10 +224,8 @@ def test_a_locked_database(tmp_path):
     train_record(tmp_path, "y", 1)
     with sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None) as database:
         database.execute("BEGIN EXCLUSIVE")
-        began = time.monotonic()
         with pytest.raises(SyncError, match="locked"):
             sync_once(tmp_path, Tracking())
-        assert time.monotonic() - began < PATIENCE
         database.execute("ROLLBACK")
     sync_once(tmp_path, Tracking())
     store = Store(tmp_path, Tracking())

@@ -123,6 +123,7 @@ class Mirror:
         if identity not in self._runs:
             backbone = record.about["tags"].get("backbone", "")
             tags = {"stage": "summary", "method": str(record.group), "backbone": backbone}
+            tags[NOTE] = "Means over seeds; the runs below it are one seed each."
             name = f"{record.group}/{backbone}".strip("/")
             self._runs[identity] = self._store.create_run(
                 identity, name, record.about["start"], tags

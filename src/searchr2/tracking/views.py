@@ -7,6 +7,7 @@ from typing import Any
 
 from searchr2.config import SETS
 
+DESCRIPTION = "mlflow.note.content"
 PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
 NAME_WIDTH, CHECKPOINT_WIDTH = 310, 200
 
@@ -15,7 +16,7 @@ _CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "ref
 
 
 def tags(moment: int) -> dict[str, str]:
-    """The experiment tags that hold the views; ``moment`` (epoch ms) is shown as their date."""
+    """The experiment's description and views, as tags; ``moment`` (epoch ms) dates the views."""
     views = {
         "em": ("EM per data set", _view(_SCORES, "em/average", "tags.stage = 'evaluate'")),
         "methods": (
@@ -24,7 +25,8 @@ def tags(moment: int) -> dict[str, str]:
         ),
         "training": ("Training", _view(_CURVES, "validation/em", "tags.stage = 'train'")),
     }
-    return {
+    about = "A mirror of the record under `results/`; begin at *Views*, *EM per data set*."
+    return {DESCRIPTION: about} | {
         f"{PREFIX}{key}": json.dumps(
             {"name": name, "createdAt": moment, "updatedAt": moment, "state": json.dumps(state)}
         )
@@ -35,9 +37,9 @@ def tags(moment: int) -> dict[str, str]:
 def links(root: str, experiment: str) -> dict[str, str]:
     """What to open in the UI served at ``root``."""
     pages = {
-        "checkpoints, as bars": "models?viewMode=CHART",
         "checkpoints, ranked": "runs?viewStateShareKey=em",
         "methods, ranked": "runs?viewStateShareKey=methods",
+        "checkpoints, as bars": "models?viewMode=CHART",
         "training curves": "runs?viewStateShareKey=training&compareRunsMode=CHART",
         "trajectories": "traces?startTimeLabel=ALL",  # else those of the last week
     }
