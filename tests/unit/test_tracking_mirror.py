@@ -288,12 +288,12 @@ def test_following_ends_with_the_workflow(empty):
     with subprocess.Popen(["sleep", "1"]) as parent:
         follower = sync(results, "--follow", "--parent", str(parent.pid))
         parent.wait()
-    assert follower.wait(timeout=60) == 0
+    assert follower.wait(timeout=120) == 0
     assert "train/x/qwen2-mini/seed1" in by_name(Store(results, Tracking()))
 
 
 def test_a_second_sync_leaves_the_work_to_the_first(empty, capfd):
     results, _ = empty
     with exclusive(results / ".sync.lock"):
-        assert sync(results).wait(timeout=60) == 0
+        assert sync(results).wait(timeout=120) == 0
     assert f"process {os.getpid()}" in capfd.readouterr().out
