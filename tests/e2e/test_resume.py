@@ -47,7 +47,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
 
     again = stages.results / "evaluate-killed" / "search-r2" / "seed1"
     evaluate = stages.evaluate(record, again)
-    kill(evaluate, (again / "run.json").exists, rng.uniform(0, 0.5))
+    kill(evaluate, (again / "run.json").exists, rng.uniform(0, STEP_SECONDS))
     finish(evaluate)
     for name in ("predictions.jsonl", "metrics.json"):
         assert (again / name).read_bytes() == (evaluated / name).read_bytes()
