@@ -402,6 +402,14 @@ def test_a_supervised_run_is_told_of_its_own_setting():
     assert not any("grpo." in line for line in said)
 
 
+def test_smaller_passes_are_no_advice_where_rollouts_take_most():
+    settings = paper("single_gpu")
+    run = make_plan(settings, replace(CLUSTER, gpus=1)).runs[-1].memory
+    assert footprint.peak(run)[0] == "rollout"
+    assert "micro_batch" not in advice.advice(run, 8 * GIB)
+    assert "fewer rollouts a step" in advice.advice(run, 8 * GIB)
+
+
 def test_where_nothing_helps_it_says_so():
     run = make_plan(paper(), CLUSTER).runs[-1].memory
     assert "take more or larger GPUs" in advice.advice(run, 4 * GIB)

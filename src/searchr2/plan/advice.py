@@ -52,7 +52,10 @@ def changes(run: Training) -> Iterator[tuple[str, Training]]:
     tokens = run.grpo.micro_batch_tokens
     while tokens > max(LEAST, run.longest):
         tokens = max(LEAST, run.longest, tokens // 2)
-        run = replace(run, grpo=run.grpo.model_copy(update={"micro_batch_tokens": tokens}))
+        smaller = replace(run, grpo=run.grpo.model_copy(update={"micro_batch_tokens": tokens}))
+        if total(smaller) >= total(run):  # it is no pass that takes most
+            break
+        run = smaller
         if run.compared:
             chosen["grpo.micro_batch_tokens"] = tokens
         else:
