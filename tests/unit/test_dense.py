@@ -368,9 +368,9 @@ def test_the_commands_build_measure_and_search(tmp_path, encoder_folder, capsys)
 
 
 def test_indexes_of_different_corpora_are_not_compared(tmp_path, index, settings, capsys):
-    build(tmp_path / "few", settings, PASSAGES[:5])
+    build(tmp_path / "others", settings, PASSAGES[::-1])
     questions = tmp_path / "nq.jsonl"
     questions.write_text('{"id": "1", "question": "q", "golden_answers": ["x"]}\n')
-    compared = ["--index", str(tmp_path / "few"), "--exact", str(index)]
+    compared = ["--index", str(tmp_path / "others"), "--exact", str(index)]
     assert main(["recall", *compared, "--questions", str(questions)]) == 2
-    assert "5 passages, the exact one 20" in capsys.readouterr().err
+    assert f"others: not of the passages of {index}" in capsys.readouterr().err

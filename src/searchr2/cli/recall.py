@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> None:
     import json
 
     from searchr2.build import quiet
+    from searchr2.files import MANIFEST, DataError, read_json
     from searchr2.questions import read_questions
     from searchr2.retrieval.agreement import agreement
     from searchr2.retrieval.dense import Dense
@@ -39,6 +40,9 @@ def run(options: argparse.Namespace) -> None:
     quiet()
     exact = Dense.load(options.exact)
     approximate = Dense.load(options.index, exact.encoder)
+    corpora = {read_json(f / MANIFEST).get("corpus_sha256") for f in (options.index, options.exact)}
+    if len(corpora) > 1:
+        raise DataError(f"{options.index}: not of the passages of {options.exact}: index those")
     if options.search_parameters:
         tune(approximate.index, options.search_parameters)
     queries = [question.text for path in options.questions for question in read_questions(path)]
