@@ -2,8 +2,9 @@
 
 What may pass (no connection, no answer in time, 408, 425, 429, 5xx, an answer that breaks off or
 cannot be read) is tried again, at each address in turn, after pauses that grow and are random in
-part, so that a server coming up again is not asked all at once. What will not pass (another 4xx, a
-redirection) is said at once. Nothing that goes wrong is an answer. Asking twice must be safe.
+part, so that a server coming up again is not asked all at once. An address that failed is not asked
+again while another has not. What will not pass (another 4xx, a redirection) is said at once.
+Nothing that goes wrong is an answer. Asking twice must be safe.
 """
 
 from __future__ import annotations
@@ -140,15 +141,17 @@ class Client:
             raise type(error)(f"{error}; {tried}; {self.remedy}") from None
 
     async def _round(self, addresses: Sequence[str], *how: Any) -> Any:
-        """One attempt at each address until one answers."""
+        """One attempt at each address until one answers; those that failed wait for the others."""
         failures: list[ServerError] = []
         for address in addresses:
-            try:
-                async with self._gates[address]:
+            async with self._gates[address]:
+                if address in self._failures and not self._failures.keys() >= set(addresses):
+                    continue
+                try:
                     return await self._once(address, *how)
-            except (Unreachable, BadReply) as error:
-                failures.append(error)
-                self._failures[address] = error
+                except (Unreachable, BadReply) as error:
+                    failures.append(error)
+                    self._failures[address] = error
         worst = next((e for e in failures if isinstance(e, BadReply)), failures[0])
         raise type(worst)(_joined(failures))
 
@@ -181,7 +184,7 @@ class Client:
             raise Refused(f"{said}; {self.remedy}", response.status)
         try:
             return read(bytes(raw))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
             raise BadReply(f"{address}: {_reason(error)}: {self._begin(raw)}") from None
 
     def _begin(self, body: bytearray) -> str:

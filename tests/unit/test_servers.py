@@ -104,6 +104,16 @@ def test_the_next_address_takes_over_before_anything_is_waited_for(monkeypatch):
         assert (len(ill.requests), len(well.requests)) == (1, 1)
 
 
+def test_an_address_that_failed_is_not_asked_again_while_another_has_not():
+    with scripted(Reply(pause=60)) as ill, scripted(GOOD) as well:
+        found = ask(ill.url, well.url, times=20, concurrency=1, timeout=3.0)
+        assert found == [{"n": 1}] * 20
+        assert len(ill.requests) == 1
+    with scripted(Reply(b"", 500), GOOD) as one, scripted(Reply(b"", 500)) as two:
+        assert ask(one.url, two.url, retries=1) == [{"n": 1}]
+        assert (len(one.requests), len(two.requests)) == (2, 1)
+
+
 def test_where_all_fail_each_is_named_with_its_reason():
     with scripted(Reply(b"<html>")) as one, scripted(Reply(b"", 500)) as two:
         with pytest.raises(BadReply) as error:

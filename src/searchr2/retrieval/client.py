@@ -94,7 +94,7 @@ def collections(reply: Any, count: int, k: int) -> list[Collection]:
         raise ValueError(f"answers {len(results)} results to {count} queries")
     try:
         return [tuple(_document(item) for item in found[:k]) for found in results]
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             "a result is not {'document': {'id', 'contents'}, 'score'}: "
             f"{type(error).__name__} {error}"
