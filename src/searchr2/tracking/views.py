@@ -12,18 +12,15 @@ PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an exper
 NAME_WIDTH, CHECKPOINT_WIDTH = 310, 200
 
 _SCORES = [f"em/{name}" for name in ("average", *SETS)]
-_CURVES = ["reward/mean", "rollout/em", "validation/em", "refiner/revised", "refiner/regain"]
+_CURVES = ["validation/em", "reward/mean", "rollout/em", "refiner/revised", "refiner/regain"]
 
 
 def tags(moment: int) -> dict[str, str]:
     """The experiment's description and views, as tags; ``moment`` (epoch ms) dates the views."""
     views = {
-        "em": ("EM per data set", _view(_SCORES, "em/average", "tags.stage = 'evaluate'")),
-        "methods": (
-            "EM per method, means over seeds",
-            _view(_SCORES, "em/average", "tags.stage = 'summary'"),
-        ),
-        "training": ("Training", _view(_CURVES, "validation/em", "tags.stage = 'train'")),
+        "em": ("EM per data set", _view("evaluate", "model", _SCORES)),
+        "methods": ("EM per method, means over seeds", _view("summary", "seeds", _SCORES)),
+        "training": ("Training", _view("train", "seed", _CURVES)),
     }
     about = "A mirror of the record under `results/`; begin at *Views*, *EM per data set*."
     return {DESCRIPTION: about} | {
@@ -50,16 +47,17 @@ def links(root: str, experiment: str) -> dict[str, str]:
     }
 
 
-def _view(metrics: list[str], order: str, search: str) -> dict[str, Any]:
-    name, checkpoint = "attributes.`Run Name`", "tags.`model`"
-    columns = [checkpoint, *(f"metrics.`{metric}`" for metric in metrics)]
+def _view(stage: str, tag: str, metrics: list[str]) -> dict[str, Any]:
+    """The runs of a stage with a tag and some metrics, ranked by the first of them."""
+    name, label = "attributes.`Run Name`", f"tags.`{tag}`"
+    columns = [label, *(f"metrics.`{metric}`" for metric in metrics)]
     widths = {f"metrics.`{metric}`": max(80, 40 + 7 * len(metric)) for metric in metrics}
-    widths |= {name: NAME_WIDTH, checkpoint: CHECKPOINT_WIDTH}
+    widths |= {name: NAME_WIDTH, label: CHECKPOINT_WIDTH if tag == "model" else 80}
     return {
         "selectedColumns": columns,
         "columnOrder": [name, *columns],
         "columnWidths": widths,
-        "orderByKey": f"metrics.`{order}`",
+        "orderByKey": f"metrics.`{metrics[0]}`",
         "orderByAsc": False,
-        "searchFilter": search,
+        "searchFilter": f"tags.stage = '{stage}'",
     }
