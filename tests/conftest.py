@@ -11,9 +11,6 @@ from pathlib import Path
 import pytest
 from fakes.hub import FakeHub
 from hypothesis import settings
-from tenacity import wait_none
-
-from searchr2 import servers
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -41,7 +38,7 @@ def terminal() -> Iterator[tuple[int, int]]:
 @pytest.fixture
 def no_pauses(monkeypatch) -> None:
     """Servers are asked again at once."""
-    monkeypatch.setattr(servers, "PAUSES", wait_none())
+    monkeypatch.setattr("searchr2.servers.PAUSES", lambda attempt: 0)
 
 
 @pytest.fixture
