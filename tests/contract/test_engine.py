@@ -10,6 +10,8 @@ import pytest
 from fakes import QWEN2_PIECES, PieceCodec, ScriptedEngine, rollouts
 
 from searchr2 import config
+from searchr2.build import make_engine
+from searchr2.engines.weights import Fixed
 from searchr2.ports import Generate, Score
 from searchr2.tags import STOPS, parse
 
@@ -150,8 +152,9 @@ def test_forgetting_prefixes_changes_no_answer(engine):
 
 
 def test_more_requests_than_rows_are_answered_in_turns():
-    policy = local("abcdefgh")
-    policy.max_rows = 2
+    model = chain_model(CODEC, "abcdefgh", CODEC.vocab_size)
+    policy = make_engine(config.Engine(max_rows=2), CODEC, lambda: model, Fixed("a/model"))
+    assert policy.max_rows == 2
     completions = policy.generate([ask(tokens=n) for n in range(1, 6)])
     assert [written(c) for c in completions] == ["a", "ab", "abc", "abcd", "abcde"]
 
