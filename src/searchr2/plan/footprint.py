@@ -24,8 +24,6 @@ BUCKET = 500_000_000
 """Gradients that ZeRO gathers before it sends them, where no ``reduce_bucket_size`` is said."""
 FRAGMENTATION = 0.08
 """Of what is allocated and freed over and over, lost between blocks."""
-ROWS = 256
-"""Trajectories that the engine in process decodes side by side (``LocalEngine``)."""
 PREFIXES = 768 << 20
 """Bytes of states that it keeps between turns, at most."""
 Bytes = dict[str, float]
@@ -160,7 +158,7 @@ def rolling_out(run: Training) -> Bytes:
         most = max(run.grpo.prompts_per_step * run.grpo.group_size, run.validated)
         row = run.longest * cache(run)
         mine = -(-most // run.processes)
-        taken["keys and values"] = min(ROWS, mine) * row + min(PREFIXES, mine * row)
+        taken["keys and values"] = min(run.engine.max_rows, mine) * row + min(PREFIXES, mine * row)
     return taken
 
 

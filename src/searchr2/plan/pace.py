@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from searchr2.config import Grpo
-from searchr2.plan.footprint import ROWS, Training, cache
+from searchr2.plan.footprint import Training, cache
 from searchr2.plan.lengths import CHARACTERS, SMALL_TURN, TURN, TURNS, Tokens
 from searchr2.plan.machine import Gpu, Machine
 
@@ -110,7 +110,8 @@ def rollout_seconds(
     run: Training, written: float, read: float, machine: Machine, sure: Assumptions
 ) -> float:
     """Decoding steps of full batches, side by side on every process, and the reading between."""
-    batch = min(ROWS, max(1.0, run.grpo.prompts_per_step * run.grpo.group_size / run.processes))
+    mine = run.grpo.prompts_per_step * run.grpo.group_size / run.processes
+    batch = min(run.engine.max_rows, max(1.0, mine))
     shares = machine.processes * batch
     reading = read * 2 * run.shape.multiplied / speed(machine, PREFILL_MFU)
     return written / shares * _decoding_step(run, batch, machine.gpu, sure) + reading
