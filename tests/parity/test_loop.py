@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from searchr2.config import Grpo, Refiner, Rollout, TrainConfig, TrainPaths  # noqa: E402
 from searchr2.engines.local import LocalEngine  # noqa: E402
 from searchr2.judging.evidence import EvidenceJudge  # noqa: E402
+from searchr2.rewards import Reward  # noqa: E402
 from searchr2.training.loop import Trainer, learning_rate  # noqa: E402
 from searchr2.trajectory import Author, MixedWeights, Question  # noqa: E402
 
@@ -166,6 +167,14 @@ def test_the_weights_that_wrote_a_step_stand_with_its_trajectories(trainer, mode
     trainer.engine.names = repeat("v3")
     trainer.rollouts = trainer.roll_out(trainer.pick(0), 0)
     assert {row["weights"] for row in trainer.transcripts()} == {"v3"}
+
+
+def test_what_a_trajectory_earned_stands_with_it(trainer):
+    first, second, *_ = trainer.roll_out(trainer.pick(0), 0)
+    right, wrong = Reward(1.0, 0.5), Reward(0.0, None)
+    trainer.rollouts = [replace(first, reward=right), replace(second, reward=wrong)]
+    earned = [(row["process"], row["reward"]) for row in trainer.transcripts()]
+    assert earned == [(0.5, 1.5), (None, 0.0)]
 
 
 def test_a_step_whose_trajectories_come_from_different_weights_is_refused(trainer, model):

@@ -74,7 +74,8 @@ class Trainer:
     def transcripts(self) -> list[dict[str, Any]]:
         """The last step's rollouts as rows of a predictions file."""
         return [
-            prediction_row(r.question, Answered(r.trace)) | {"rollout": i, "reward": r.reward.total}
+            prediction_row(r.question, Answered(r.trace))
+            | {"rollout": i, "process": r.reward.process, "reward": r.reward.total}
             for i, r in enumerate(self.rollouts)
         ]
 
