@@ -152,8 +152,11 @@ def test_forgetting_prefixes_changes_no_answer(engine):
 
 
 def test_more_requests_than_rows_are_answered_in_turns():
+    from searchr2.engines.local import LocalEngine
+
     model = chain_model(CODEC, "abcdefgh", CODEC.vocab_size)
     policy = make_engine(config.Engine(max_rows=2), CODEC, lambda: model, Fixed("a/model"))
+    assert isinstance(policy, LocalEngine)
     assert policy.max_rows == 2
     completions = policy.generate([ask(tokens=n) for n in range(1, 6)])
     assert [written(c) for c in completions] == ["a", "ab", "abc", "abcd", "abcde"]

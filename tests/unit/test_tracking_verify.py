@@ -3,7 +3,7 @@ import subprocess
 import pytest
 from records import evaluation_record, open_training, train_record, write_questions
 
-from searchr2.cli import main
+from searchr2.cli.main import main
 from searchr2.files import read_json, write_json, write_manifest, write_text
 from searchr2.tracking import provenance
 from searchr2.tracking.provenance import content_digest, made, provenance_path
@@ -30,7 +30,7 @@ def results(tmp_path):
 
 
 def test_what_matches_is_fine(results, capsys):
-    assert main.main(["verify", "--results", str(results)]) == 0
+    assert main(["verify", "--results", str(results)]) == 0
     assert "3 of 3 artefacts match" in capsys.readouterr().out
     made_by = read_json(provenance_path(results / "table1.csv"))
     assert made_by["artefact"] == "table1.csv"
@@ -49,7 +49,7 @@ def test_what_matches_is_fine(results, capsys):
 def test_a_changed_input_is_named_with_all_that_rests_on_it(results, capsys):
     write_text(results / "world/corpus.jsonl", "other passages")
     with pytest.raises(SystemExit):
-        main.main(["verify", "--results", str(results)])
+        main(["verify", "--results", str(results)])
     said = capsys.readouterr().out
     assert f"{results / 'world'}: has changed since it was made" in said
     assert "was made from world/corpus.jsonl, which is another one now" in said
