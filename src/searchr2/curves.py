@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -37,5 +38,15 @@ def read_ledgers(named: Iterable[tuple[str, Path]]) -> dict[str, list[pd.DataFra
 
 def read_curves(path: Path) -> dict[str, pd.DataFrame]:
     """Method -> EM by step, a column a set and their average, of a table over steps."""
-    table = read_table(path, "method", "step", "average")  # which a table over steps has
+    table = _over_steps(path).dropna(subset="step").astype({"step": int})
     return {str(name): part.set_index("step") for name, part in table.groupby("method", sort=False)}
+
+
+def read_levels(path: Path) -> dict[str, pd.Series[Any]]:
+    """Method -> EM of each set and their average, of the lines of such a table without a step."""
+    table = _over_steps(path)
+    return {str(line["method"]): line for _, line in table[table["step"].isna()].iterrows()}
+
+
+def _over_steps(path: Path) -> pd.DataFrame:
+    return read_table(path, "method", "step", "average")  # which only such a table has

@@ -54,7 +54,7 @@ def _grid(table: pd.DataFrame) -> str:
     lines = [
         [
             str(row["method"]),
-            *(str(row[STEP]) for _ in steps),
+            *("" if pd.isna(row[STEP]) else str(row[STEP]) for _ in steps),
             *(_cell(row[name]) for name in (*SETS, "average")),
             ""
             if pd.isna(row["average"])

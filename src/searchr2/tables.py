@@ -32,7 +32,8 @@ from searchr2.statistics import (
 AVERAGE = "average"
 COLUMNS = ["method", "backbone", *SETS, AVERAGE, "average_ci_low", "average_ci_high"]
 STEP = "step"
-"""A further column, after the backbone, of tables over the steps of training."""
+"""A further column, after the backbone, of tables over the steps of training; empty where a line
+has none."""
 CELLS = ["method", STEP, "set", "em", "ci_low", "ci_high", "n"]
 DIFFERENCES = [
     "a",
@@ -97,7 +98,8 @@ def main_table(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.Da
         lines.append(line)
     stepped = any(of.step is not None for of in config.lines.values())
     columns = [*COLUMNS[:2], STEP, *COLUMNS[2:]] if stepped else COLUMNS
-    return pd.DataFrame(lines, columns=columns)
+    table = pd.DataFrame(lines, columns=columns)
+    return table.astype({STEP: "Int64"}) if stepped else table
 
 
 def cells(scores: Mapping[str, pd.DataFrame], config: TableConfig) -> pd.DataFrame:

@@ -47,9 +47,11 @@ def test_a_method_without_step_times_is_named(ledgers):
         table(ledgers, {"A": [1]})
 
 
-def test_the_command_reads_methods_and_steps_from_a_table(tmp_path, capsys):
+def test_the_command_reads_methods_and_steps_from_a_table_and_leaves_out_lines_without_a_step(
+    tmp_path, capsys
+):
     (tmp_path / "steps.csv").write_text(
-        "method,step,average\nSearch-R1,4,1\nSearch-R1,8,2\nX,4,1\n"
+        "method,step,average\nSearch-R1,4,1\nSearch-R1,8,2\nX,4,1\nSFT,,3\n"
     )
     runs = []
     for name, seconds in (("Search-R1", 2.0), ("X", 4.0)):

@@ -6,10 +6,11 @@ import sys
 from itertools import combinations
 
 import pytest
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from searchr2.cli.main import main
-from searchr2.curves import read_curves, read_ledger
+from searchr2.curves import read_curves, read_ledger, read_levels
 from searchr2.figures import training_dynamics
 from searchr2.files import DataError
 
@@ -99,10 +100,11 @@ def test_runs_are_named_once_and_differ_in_colour_and_marker_beyond_the_palette(
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 9
 
 
-def test_parts_of_the_figure_do_not_overlap(tmp_path):
+@pytest.mark.parametrize("count", [4, 7])
+def test_parts_of_the_figure_do_not_overlap(tmp_path, count):
     runs = {
         f"A run with a long name {i}": [read_ledger(ledger(tmp_path / str(i), refiner=True))]
-        for i in range(4)
+        for i in range(count)
     }
     figure = training_dynamics(runs)
     figure.draw_without_rendering()
@@ -192,6 +194,34 @@ def test_a_table_may_have_methods_whose_ledger_is_not_given(tmp_path):
         {"Search-R1": [read_ledger(ledger(tmp_path / "a"))]}, read_curves(table)
     )
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Search-R1", "Other"]
+
+
+def test_what_was_supervised_is_a_thin_level_in_the_panels_of_the_sets_and_in_no_other(tmp_path):
+    columns = "nq,triviaqa,popqa,hotpotqa,2wikimultihopqa,musique,bamboogle,average"
+    table = tmp_path / "table_curves.csv"
+    table.write_text(
+        f"method,backbone,step,{columns}\n"
+        "Search-R1,b,2,1,2,3,4,5,6,7,8\nSearch-R1,b,4,2,3,4,5,6,7,8,9\nSFT,b,,30,31,32,33,34,35,,\n"
+    )
+    runs = {"Search-R1": [read_ledger(ledger(tmp_path / "a"))]}
+    curves, levels = read_curves(table), read_levels(table)
+    assert (list(curves), curves["Search-R1"].index.tolist()) == (["Search-R1"], [2, 4])
+    figure = training_dynamics(runs, curves, levels)
+    axes = panels(figure)
+    level, curve = axes["Test EM, NQ, %"].lines
+    assert (list(level.get_xdata()), list(level.get_ydata())) == ([0, 1], [30, 30])  # of the width
+    assert level.get_linewidth() < curve.get_linewidth()
+    assert level.get_color() != curve.get_color()
+    assert axes["Test EM, NQ, %"].get_ylim()[1] > 30
+    for title in ("Test EM, Bamboogle, %", "Test EM, average, %", "Validation EM, %"):
+        assert len(axes[title].lines) == 1  # not evaluated, or over steps that are not its own
+    run, end = figure.legends[0].legend_handles
+    assert isinstance(run, Line2D)
+    assert isinstance(end, Line2D)
+    assert [of.get_label() for of in (run, end)] == ["Search-R1", "SFT"]
+    assert (end.get_color(), end.get_marker()) == (level.get_color(), "")
+    assert run.get_marker() == curve.get_marker() != ""
+    assert {ax.get_xlim() for ax in axes.values()} == {(-0.08, 4.08)}
 
 
 def test_a_table_that_is_not_over_steps_draws_no_curves(tmp_path):

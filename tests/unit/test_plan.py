@@ -19,7 +19,7 @@ from searchr2.config import (
     Prompts,
     Rollout,
 )
-from searchr2.plan import advice, footprint, lengths, pace, shown, storage
+from searchr2.plan import advice, evaluations, footprint, lengths, pace, shown, storage
 from searchr2.plan.experiment import make_plan
 from searchr2.plan.footprint import Training
 from searchr2.plan.machine import GIB, GPUS, Machine, _cards, available, named_gpu
@@ -430,6 +430,18 @@ def test_a_run_that_was_brought_is_not_trained():
     run = settings.runs["search-r1"].model_copy(update={"model": "a/published"})
     brought = settings.model_copy(update={"runs": {**settings.runs, "search-r1": run}})
     assert "search-r1" not in trained(brought)
+
+
+def test_a_supervised_row_of_a_table_over_steps_is_evaluated_once_a_seed():
+    settings = read_config([ROOT / "config.yaml"])
+    table = settings.tables["table_curves"]
+
+    def counted(*rows):
+        only = {"only": table.model_copy(update={"rows": list(rows)})}
+        return evaluations.count(settings.model_copy(update={"tables": only, "seeds": [1, 2]}))
+
+    assert counted("search-r2") == 2 * 3  # after 8, 16 and 24 steps
+    assert counted("search-r2", "sft", "rejection") == 2 * (3 + 1 + 1)
 
 
 def test_files_are_laid_over_each_other_as_snakemake_does(tmp_path):

@@ -255,6 +255,21 @@ def test_a_table_over_steps_has_a_line_a_snapshot_with_its_step(evaluated):
     assert "- Search-R1 after 24 steps against Search-R1 after 8 steps: +10.0, 95 %" in page
 
 
+def test_what_was_supervised_has_an_empty_step_and_the_others_stay_whole_numbers(evaluated):
+    of = {
+        "search-r1": line("Search-R1", "search-r1/seed1", step=24),
+        "rag": line("SFT", "rag/seed1"),
+    }
+    assert table(evaluated, of, compare=[["search-r1", "rag"]]) == 0
+    for name in ("table1.csv", "table1_cells.csv"):
+        steps = {row["method"]: row["step"] for row in read(evaluated / name)}
+        assert steps == {"Search-R1": "24", "SFT": ""}
+    page = (evaluated / "table1.md").read_text()
+    assert "| Search-R1 |   24 | 50.0 |" in page
+    assert "| SFT       |      | 20.0 |" in page
+    assert "- Search-R1 after 24 steps against SFT: +30.0, 95 %" in page
+
+
 def test_the_pages_title_is_the_tables(evaluated):
     assert table(evaluated, title="What each part adds") == 0
     assert (evaluated / "table1.md").read_text().startswith("# What each part adds (mini)\n")

@@ -48,4 +48,7 @@ def test_it_has_no_steps_that_a_table_could_go_over(project):
     (project.folder / "mine.yaml").write_text(PUBLISHED)
     status, output = project.snakemake("-n", "--configfile", "mine.yaml")
     assert status == 1
-    assert "tables.table_curves: over_steps, and 'search-r1' is of no GRPO run" in output
+    assert (
+        "tables.table_curves: over_steps, and 'search-r1' is of no run that is trained here"
+        in output
+    )

@@ -64,9 +64,9 @@ WRONG = {
     "tables: {mine: {title: T, rows: []}}": "config: tables.mine.rows: [] ",
     "tables: {mine: {rows: [rag]}}": "config: tables.mine: 'title' is a required property",
     "tables: {mine: {title: T, rows: [sft], over_steps: true}}":
-        "config: tables.mine: over_steps, and 'sft' is of no GRPO run",
-    "tables: {mine: {title: T, rows: [rag], over_steps: true}}":
-        "config: tables.mine: over_steps, and 'rag' is of no GRPO run",
+        "config: tables.mine: over_steps, and no row is of a GRPO run",
+    "tables: {mine: {title: T, rows: [search-r2, rag], over_steps: true}}":
+        "config: tables.mine: over_steps, and 'rag' is of no run that is trained here",
     "gains: {run: search-r3}": "config: gains.run: 'search-r3' is not in runs",
     "tracking: {uri: 'https://me:hush@host'}": "config: tracking.uri: a user name or password",
 }  # fmt: skip

@@ -46,7 +46,7 @@ def after(*runs: str, rows: Iterable[str] = ()) -> set[str]:
         if again & {*table["rows"], *chain(*table.get("compare", []))}:
             jobs.add(f"table/{name}")
         if table.get("over_steps"):
-            drawn = again & {*table["rows"]}
+            drawn = {row for row in again & {*table["rows"]} if ROWS[row]["checkpoint"] in GRPO}
             jobs |= {f"evaluate_step/{row}/{step}" for row in drawn for step in KEPT}
     return jobs | {f"cost/{name}" for name in COSTED if f"table/{name}" in jobs}
 
@@ -102,6 +102,9 @@ CHANGES = {
     " compare: [[search-r2, search-r1@8]]}}": {"table/mine", "cost/mine"},
     "tables: {mine: {title: Mine, rows: [plus-refiner], over_steps: true}}":
         {"evaluate_step/plus-refiner/0008", "evaluate_step/plus-refiner/0016", "table/mine"},
+    # supervised training has no snapshots: a line more, and nothing to evaluate or to cost
+    "tables: {mine: {title: Mine, rows: [search-r2, sft], over_steps: true,"
+    " compare: [[search-r2, sft]]}}": {"table/mine", "cost/mine"},
 }  # fmt: skip
 
 
@@ -130,6 +133,23 @@ def test_a_table_over_steps_has_a_line_for_each_snapshot_and_the_end(finished):
     plain = json.loads((folder / "mine.json").read_text())["lines"]
     assert {name: of["step"] for name, of in plain.items()} == {"sft": None, "rag": None}
     assert "evaluate_step/search-r2/0020" in planned(output)
+
+
+def test_a_supervised_run_is_one_line_of_a_table_over_steps_and_no_ledger_of_its_figure(finished):
+    (finished.folder / "change.yaml").write_text("supervised: {steps: 3}")
+    status, output = finished.snakemake("-n", "-p", "--configfile", "change.yaml")
+    assert status == 0, output
+    assert "figure" in planned(output)
+    folder = finished.folder / "results" / "config" / "tables"
+    read = json.loads((folder / "table_curves.json").read_text())["lines"]
+    [*stepped, sft, rejection] = read.items()
+    assert [name for name, of in stepped if of["step"] == 24] == TABLES["table_curves"]["rows"][:-2]
+    for (name, of), label in ((sft, "SFT"), (rejection, "Rejection Sampling")):
+        assert of == {"label": label, "folders": [f"{name}/seed1"], "step": None, "shown": True}
+    [command] = re.findall(r"searchr2 figure .*", output)
+    assert {run for run in RUNS if f"/train/{run}/seed1/" in command} == {
+        ROWS[row]["checkpoint"] for row in TABLES["table_curves"]["rows"][:-2]
+    }
 
 
 def test_editing_a_command_line_of_the_workflow_retrains_nothing(finished):

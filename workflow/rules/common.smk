@@ -81,6 +81,12 @@ def seeds(config, name):
     return config["seeds"][:1] if brought(config, name) else config["seeds"]
 
 
+def stepped(config, run):
+    """Is ``run`` trained here with GRPO? The steps of supervised training are others."""
+    of = config["runs"].get(run, {"kind": None})
+    return of["kind"] == "grpo" and not brought(config, run)
+
+
 def snapshots(config, run):
     """The steps between start and end whose weights run ``run`` keeps."""
     grpo = of_run(config, run)["grpo"]
@@ -105,7 +111,7 @@ def lines(config, table):
     found = {}
     for row in table["rows"]:
         run, end = config["rows"][row]["checkpoint"], None
-        if table["over_steps"]:
+        if table["over_steps"] and stepped(config, run):
             end = of_run(config, run)["grpo"]["steps"]
             for step in snapshots(config, run):
                 found[f"{row}@{step}"] = line(config, row, step, step)
@@ -133,16 +139,11 @@ def compared(config):
 def measured(config):
     """Training step -> checkpoint of the run whose gain is measured; none without Meta-Refiner."""
     run, seed = config["gains"]["run"], config["seeds"][0]
-    of = config["runs"].get(run, {"kind": None})
-    if (
-        of["kind"] != "grpo"
-        or brought(config, run)
-        or not of_run(config, run)["refiner"]["max_revisions"]
-    ):
+    if not stepped(config, run) or not of_run(config, run)["refiner"]["max_revisions"]:
         return {}
     end = checkpoint(config, run, seed)
     return {
-        0: checkpoint(config, of["start"], seed),
+        0: checkpoint(config, config["runs"][run]["start"], seed),
         **{step: f"{end}/snapshots/step{step:04d}" for step in snapshots(config, run)},
         of_run(config, run)["grpo"]["steps"]: end,
     }
@@ -178,6 +179,7 @@ def ledgers(config, table):
     return {
         f"{config['results']}/{record(row['checkpoint'], seed)}/metrics.jsonl": row["label"]
         for row in map(config["rows"].get, config["tables"].get(table, {"rows": []})["rows"])
+        if stepped(config, row["checkpoint"])
         for seed in config["seeds"]
     }
 

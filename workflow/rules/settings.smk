@@ -65,12 +65,17 @@ def check(config):
                 for name in dict.fromkeys(names)
                 if name not in rows
             ]
-        for name, table in tables.items():
-            for row in table["rows"] if table.get("over_steps") else []:
-                of = rows.get(row, {}).get("checkpoint", "base")
-                run = runs.get(of, {})
-                if of in MODELS or run.get("model") or run.get("kind", "grpo") != "grpo":
-                    wrong.append(f"tables.{name}: over_steps, and {row!r} is of no GRPO run")
+        trained = {run: of.get("kind", "grpo") for run, of in runs.items() if not of.get("model")}
+        for name in [name for name, table in tables.items() if table.get("over_steps")]:
+            of = tables[name]["rows"]
+            kinds = {row: trained.get(rows.get(row, {}).get("checkpoint")) for row in of}
+            wrong += [
+                f"tables.{name}: over_steps, and {row!r} is of no run that is trained here"
+                for row, kind in kinds.items()
+                if not kind
+            ]
+            if "grpo" not in kinds.values():
+                wrong.append(f"tables.{name}: over_steps, and no row is of a GRPO run")
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
         engine = config.get("engine", {})

@@ -3,6 +3,7 @@
 Seconds are the median step of a seed's ledger times the steps, averaged over seeds. The column
 nearest_to names the methods whose whole training a line of another comes nearest to, and how much
 of its seconds it took: compare these two for equal compute, and two of one step for equal steps.
+A line without a step, of a supervised run, is left out.
 
 example: searchr2 cost --table results/table_double_rollouts.csv --print \\
              --runs Search-R2=results/train/search-r2/seed1/metrics.jsonl \\

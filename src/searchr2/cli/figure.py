@@ -1,6 +1,7 @@
 """Draw the training curves of runs, as PNG and PDF.
 
-Give a run several times, once a seed, and its seeds are drawn faintly under their mean.
+Give a run several times, once a seed, and its seeds are drawn faintly under their mean. A line of
+the table without a step, of a supervised run, is drawn as a level.
 
 example: searchr2 figure --out results/figures/training_dynamics \\
              --table results/table_curves.csv \\
@@ -33,16 +34,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     from searchr2 import figures, plots
-    from searchr2.curves import read_curves, read_ledgers
+    from searchr2.curves import read_curves, read_ledgers, read_levels
     from searchr2.tracking.provenance import made
 
     ledgers = read_ledgers(options.runs)
-    curves = read_curves(options.table) if options.table else None
+    tested = (read_curves(options.table), read_levels(options.table)) if options.table else ()
     inputs = {str(path): path for _, path in options.runs}
     if options.table:
         inputs["table"] = options.table
     with made(Path(f"{options.out}.png"), stage="figure", config={}, inputs=inputs):
-        plots.save(figures.training_dynamics(ledgers, curves), options.out)
+        plots.save(figures.training_dynamics(ledgers, *tested), options.out)
 
 
 def ledger(text: str) -> tuple[str, Path]:

@@ -66,7 +66,7 @@ class Line(Section):
     folders: list[str] = Field(min_length=1)
     """Its evaluations, one a training seed, below the folder of all evaluations."""
     step: int | None = None
-    """The training step that was evaluated, in tables over steps."""
+    """The training step that was evaluated, in tables over steps; supervised training has none."""
     shown: bool = True
     """Off: compared, but not a line of the table."""
 

@@ -96,6 +96,7 @@ class Table(Section):
     rows: list[str] = Field(min_length=1)
     """Names in ``rows``, top to bottom."""
     over_steps: bool = False
-    """A line for every snapshot of each row's training, not for its end alone."""
+    """A line for every snapshot of a row's training with GRPO, not for its end alone; of what was
+    supervised the one line, with no step."""
     compare: list[tuple[str, str]] = []
     """Pairs of rows whose paired difference is printed under the table."""

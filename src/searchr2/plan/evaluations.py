@@ -21,8 +21,10 @@ def count(settings: Experiment) -> int:
         named = [*table.rows, *(name for pair in table.compare for name in pair)]
         wanted |= {(name.partition("@")[0], None) for name in named}
         for row in table.rows if table.over_steps else []:
-            checkpoint = settings.rows[row].checkpoint
-            grpo = {**settings.grpo.model_dump(), **settings.runs[checkpoint].grpo}
+            run = settings.runs[settings.rows[row].checkpoint]
+            if run.kind != "grpo":
+                continue
+            grpo = {**settings.grpo.model_dump(), **run.grpo}
             steps = range(grpo["snapshot_every"], grpo["steps"], grpo["snapshot_every"])
             wanted |= {(row, at) for at in steps}
     trained = {name for name, row in settings.rows.items() if row.checkpoint in settings.runs}
