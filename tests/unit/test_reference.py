@@ -192,10 +192,15 @@ def test_each_step_of_the_ablation_has_its_sign(evaluated):
 
 def test_a_table_by_steps_is_compared_step_by_step_and_its_signs_at_the_end(evaluated):
     predict(evaluated, "search-r1-n10", 48)
-    lines = {"search-r1-n10": 300, "search-r2@50": 50, "search-r2": 300}
+    predict(evaluated, "early", 10)
+    lines = {
+        "search-r1-n10": (300, "search-r1-n10"),
+        "search-r2@50": (50, "early"),
+        "search-r2": (300, "search-r2"),
+    }
     config = {
-        name: {"label": name, "step": step, "folders": [f"{name.partition('@')[0]}/seed1"]}
-        for name, step in lines.items()
+        name: {"label": name, "step": step, "folders": [f"{folder}/seed1"]}
+        for name, (step, folder) in lines.items()
     }
     rows = ("search-r1-n10", "search-r2")
     compare(evaluated, rows=rows, name="table_double_rollouts")

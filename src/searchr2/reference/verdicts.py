@@ -42,9 +42,11 @@ class Ours:
     scores: Mapping[str, pd.DataFrame]
 
     def line(self, row: str, step: float | None = None) -> pd.DataFrame | None:
-        """The scores of ``row``, at a step of its training in tables that go by steps."""
+        """The scores of ``row`` at its end, or at a step of its training where one is given."""
+        if step is None:
+            return self.scores.get(row)
         for name, of in self.config.lines.items():
-            if name.partition("@")[0] == row and (step is None or of.step == step):
+            if name.partition("@")[0] == row and of.step == step:
                 return self.scores[name]
         return None
 
