@@ -255,3 +255,11 @@ def metrics(record: Path) -> dict[int, dict[str, float]]:
 def statuses(record: Path) -> list[str]:
     """How each attempt at a run ended."""
     return [attempt["status"] for attempt in read_json(record / "run.json")["attempts"]]
+
+
+def assert_same_run(record: Path, other: Path) -> None:
+    """Both runs left the same bytes: weights, rollouts, snapshots, metrics but for times."""
+    assert (record / "manifest.json").read_bytes() == (other / "manifest.json").read_bytes()
+    for kept in ("model", "rollouts", "snapshots"):
+        assert files(record / kept) == files(other / kept), kept
+    assert metrics(record) == metrics(other)

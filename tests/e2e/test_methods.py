@@ -7,7 +7,17 @@ import pytest
 from searchr2.cli.main import main
 from searchr2.config import METHODS
 from searchr2.files import MANIFEST, read_json, read_jsonl, verify_manifest
-from tests.e2e.stages import SUPERVISED, TOWNS, files, finish, kill, logged, metrics, statuses
+from tests.e2e.stages import (
+    SUPERVISED,
+    TOWNS,
+    assert_same_run,
+    files,
+    finish,
+    kill,
+    logged,
+    metrics,
+    statuses,
+)
 
 pytestmark = pytest.mark.e2e
 WEIGHTS = "model/model.safetensors"
@@ -134,8 +144,7 @@ def test_a_killed_rejection_sampling_ends_with_the_same_bytes(stages, run):
     kill(command, lambda: logged(record) >= 10)
     finish(command)
     assert statuses(record) == ["killed", "killed", "finished"]
-    assert files(record / "model") == files(whole / "model")
-    assert metrics(record) == metrics(whole)
+    assert_same_run(record, whole)
     assert {path.name: path.read_bytes() for path in record.glob("state/rollouts-*")} == {
         path.name: path.read_bytes() for path in whole.glob("state/rollouts-*")
     }

@@ -21,8 +21,8 @@ from searchr2.files import read_json  # noqa: E402
 from searchr2.training.peers import ALONE  # noqa: E402
 from tests.e2e.stages import (  # noqa: E402
     PATIENCE,
+    assert_same_run,
     environment,
-    files,
     finish,
     kill,
     made,
@@ -157,8 +157,7 @@ def test_a_run_of_two_processes_killed_and_started_again_ends_with_the_same_byte
     kill(stages.train(cut, config), saving)
     finish(stages.train(cut, config))
     assert statuses(cut) == ["killed", "finished"]
-    assert files(cut / "model") == files(whole / "model")
-    assert metrics(cut) == metrics(whole)
+    assert_same_run(cut, whole)
     assert read_json(whole / "run.json")["tags"]["processes"] == "2"
 
 

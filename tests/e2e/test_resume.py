@@ -7,7 +7,16 @@ import shutil
 
 import pytest
 
-from tests.e2e.stages import STEPS, files, finish, kill, logged, made, metrics, statuses
+from tests.e2e.stages import (
+    STEPS,
+    assert_same_run,
+    finish,
+    kill,
+    logged,
+    made,
+    metrics,
+    statuses,
+)
 
 pytestmark = pytest.mark.e2e
 STEP_SECONDS = 0.1
@@ -38,11 +47,7 @@ def test_a_training_killed_again_and_again_ends_with_the_same_bytes(
     assert len(statuses(record)) == 5
     assert statuses(record)[:2] == ["killed"] * 2
     assert not list(record.glob("state/step-*.tmp"))
-    assert files(record / "model") == files(trained / "model")
-    assert (record / "manifest.json").read_bytes() == (trained / "manifest.json").read_bytes()
-    assert files(record / "rollouts") == files(trained / "rollouts")
-    assert files(record / "snapshots") == files(trained / "snapshots")
-    assert metrics(record) == metrics(trained)
+    assert_same_run(record, trained)
     assert sorted(metrics(trained)) == list(range(STEPS + 1))
 
     again = stages.results / "evaluate-killed" / "search-r2" / "seed1"
@@ -68,8 +73,7 @@ def test_a_killed_base_stage_ends_with_the_same_bytes(stages, base):
     kill(stages.base(record), lambda: logged(record) >= step)
     finish(stages.base(record))
     assert statuses(record) == ["killed", "finished"]
-    assert files(record / "model") == files(base / "model")
-    assert metrics(record) == metrics(base)
+    assert_same_run(record, base)
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(stages, trained):
@@ -80,5 +84,4 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(stages, traine
     damaged.write_bytes(damaged.read_bytes()[:-100])
     said = finish(stages.train(record))
     assert f"{damaged}: does not match" in said
-    assert files(record / "model") == files(trained / "model")
-    assert metrics(record) == metrics(trained)
+    assert_same_run(record, trained)

@@ -9,7 +9,16 @@ from fakes.rollouts import SERVERS, serving
 
 from searchr2.engines.weights import Fixed
 from searchr2.files import read_jsonl
-from tests.e2e.stages import GRPO, LIMITS, command, files, finish, kill, metrics, statuses
+from tests.e2e.stages import (
+    GRPO,
+    LIMITS,
+    assert_same_run,
+    command,
+    finish,
+    kill,
+    metrics,
+    statuses,
+)
 
 pytestmark = pytest.mark.e2e
 STEPS = 4
@@ -80,11 +89,7 @@ def test_a_run_over_a_server_killed_again_and_again_ends_with_the_same_bytes(
     finish(train)
 
     assert statuses(record) == ["killed", "killed", "killed", "finished"]
-    assert files(record / "model") == files(served / "model")
-    assert (record / "manifest.json").read_bytes() == (served / "manifest.json").read_bytes()
-    assert files(record / "rollouts") == files(served / "rollouts")
-    assert files(record / "snapshots") == files(served / "snapshots")
-    assert metrics(record) == metrics(served)
+    assert_same_run(record, served)
     assert sorted(metrics(served)) == list(range(STEPS + 1))
 
 

@@ -189,10 +189,11 @@ def test_an_index_that_does_not_fit_its_manifest_is_refused(tmp_path, changes, s
 
 def test_a_corpus_in_the_folder_that_is_written_is_refused(tmp_path, capsys):
     build(tmp_path / "i")
-    own = str(tmp_path / "i" / "passages.jsonl")
-    for command in ("index", "encode"):
-        assert main([command, "--corpus", own, "--out", str(tmp_path / "i")]) == 2
-        assert f"{own} stands in --out, which is written anew" in capsys.readouterr().err
+    below = write_corpus(tmp_path / "i" / "below" / "corpus.jsonl", PASSAGES)
+    for own in (tmp_path / "i" / "passages.jsonl", below):
+        for command in ("index", "encode"):
+            assert main([command, "--corpus", str(own), "--out", str(tmp_path / "i")]) == 2
+            assert f"{own} stands in --out, which is written anew" in capsys.readouterr().err
     assert len(bm25.Bm25.load(tmp_path / "i")) == 4
 
 

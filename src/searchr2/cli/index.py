@@ -111,7 +111,8 @@ def run(options: argparse.Namespace) -> None:
 
 def refuse_within(out: Path, corpus: Path) -> None:
     """Raise ``ConfigError`` where ``corpus`` stands in the folder that is written."""
-    if out.resolve() in (corpus.parent.resolve(), corpus.resolve().parent):
+    places = (corpus.parent.resolve() / corpus.name, corpus.resolve())  # of a link, both its ends
+    if any(out.resolve() in place.parents for place in places):
         raise ConfigError(f"--corpus: {corpus} stands in --out, which is written anew; move it")
 
 

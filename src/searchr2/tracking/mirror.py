@@ -21,7 +21,6 @@ from searchr2.tracking.store import STATUS, Run, Store, Value
 from searchr2.tracking.trajectories import sample
 
 PARENT = "mlflow.parentRunId"
-NOTE = "mlflow.note.content"  # what the UI shows as the description
 RUNNING = STATUS["running"]
 
 log = logging.getLogger(__name__)
@@ -123,7 +122,7 @@ class Mirror:
         if identity not in self._runs:
             backbone = record.about["tags"].get("backbone", "")
             tags = {"stage": "summary", "method": str(record.group), "backbone": backbone}
-            tags[NOTE] = "Means over seeds; the runs below it are one seed each."
+            tags[views.DESCRIPTION] = "Means over seeds; the runs below it are one seed each."
             name = f"{record.group}/{backbone}".strip("/")
             self._runs[identity] = self._store.create_run(
                 identity, name, record.about["start"], tags
@@ -153,7 +152,7 @@ class Mirror:
 
 def _tags(record: RecordFolder) -> dict[str, str]:
     """The record's tags, which sets of questions it read, and where its files are."""
-    about = {"data": " ".join(record.questions), NOTE: f"Files: `{record.path}`"}
+    about = {"data": " ".join(record.questions), views.DESCRIPTION: f"Files: `{record.path}`"}
     return {**record.about["tags"], **about}
 
 

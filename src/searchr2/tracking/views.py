@@ -7,7 +7,7 @@ from typing import Any
 
 from searchr2.config import SETS
 
-DESCRIPTION = "mlflow.note.content"
+DESCRIPTION = "mlflow.note.content"  # the tag that the UI shows as a description
 PREFIX = "mlflow.sharedViewState."  # where the UI looks for them among an experiment's tags
 NAME_WIDTH, CHECKPOINT_WIDTH = 310, 200
 
