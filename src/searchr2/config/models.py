@@ -45,12 +45,12 @@ class Updates(Section):
 
 
 class Supervised(Updates):
-    """A run of kind ``sft`` or ``rejection``."""
+    """A run of kind ``sft``, ``rejection`` or ``verdicts``; the last two roll out first."""
 
     samples: int = Field(5, ge=1)
-    """Rejection Sampling: rollouts of a prompt, of which the right ones are kept."""
+    """Rollouts of a prompt: Rejection Sampling keeps the right ones, verdicts are on all."""
     prompts: int | None = Field(400, ge=1)
-    """Rejection Sampling: training prompts rolled out; ``None`` is all of them."""
+    """Training prompts rolled out; ``None`` is all of them."""
 
 
 Role = Literal["search", "rag", "direct", "refiner", "cot", "ircot", "search-o1", "note"]
