@@ -4,7 +4,8 @@ A round trains the same steps in fresh folders: without a mirror, with a working
 server that never answers, and with one that answers 500. The mirror is the process that the
 workflow starts. The states take turns, so that all meet the same machine; the ratio to no mirror,
 taken round by round, is what can be quoted. What other processes took meanwhile is shown as well: a
-measurement in which that was more than --quiet percent of the processors is made again.
+measurement in which that was more than --quiet percent of the processors is made again, five times
+in all, and the quietest of them taken.
 
 Run it in the repository after `make table1`, on an otherwise idle machine:
   .venv/bin/python benchmarks/tracking.py --rounds 5
@@ -34,6 +35,7 @@ import psutil
 from table1 import Figures, machine, spread
 
 OTHERS = "other processes, % of the processors"
+TRIES = 5  # of one measurement, on a machine that is not quiet
 NONE, STATES = "no mirror", ("working", "hanging", "500s")
 
 
@@ -63,13 +65,12 @@ def main() -> None:
     rounds: dict[str, list[Figures]] = {state: [] for state in (NONE, *options.states)}
     for number in range(options.rounds):
         for state, measured in rounds.items():
-            while True:
-                found = measure(config, state, options.trainings)
+            tries: list[Figures] = []
+            while len(tries) < TRIES and not (tries and tries[-1][OTHERS] <= options.quiet):
+                tries.append(found := measure(config, state, options.trainings))
                 shown = ", ".join(f"{k} {v:.2f}" for k, v in found.items())
                 print(f"round {number + 1} of {options.rounds}, {state}: {shown}", file=sys.stderr)
-                if found[OTHERS] <= options.quiet:
-                    break
-            measured.append(found)
+            measured.append(min(tries, key=lambda figures: figures[OTHERS]))
     if options.json:
         record = {"machine": about, "options": vars(options), "rounds": rounds}
         options.json.write_text(json.dumps(record, indent=1, default=str) + "\n")

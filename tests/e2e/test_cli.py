@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from searchr2.tracking.lock import exclusive
 from tests.e2e.stages import TOWNS, fact
 
 pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
 RUN = "ask", "Where is tamsul?", "--run", "search-r2", "--results"
 
 
@@ -87,6 +90,11 @@ def test_an_unknown_command_is_named_beside_the_known_ones(say):
     assert status == 2
     assert complaint.startswith("searchr2: no command 'trian'")
     assert "train" in complaint
+
+
+def test_the_version_is_that_of_the_package(say):
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert say("--version") == (0, f"searchr2 {declared}\n", "")
 
 
 # Asking

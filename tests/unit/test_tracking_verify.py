@@ -68,7 +68,7 @@ def test_a_damaged_or_missing_artefact_is_named(results):
 
 
 def test_a_provenance_says_what_made_the_artefact(results, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["searchr2", "table", "--title", "two words"])
+    monkeypatch.setattr("sys.argv", ["/env/bin/searchr2", "table", "--title", "two words"])
     with made(results / "x", stage="x", config={"a": {"b": 1}}, inputs={"i": results / "index"}):
         write_text(results / "x/y", "z")
     told = read_json(provenance_path(results / "x"))

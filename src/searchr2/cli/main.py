@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 import threading
+from importlib import metadata
 
 from searchr2.files import UserError
 from searchr2.processes import PARENT, leave_when_abandoned
@@ -56,7 +57,8 @@ def usage() -> str:
     width = max(map(len, COMMANDS))
     rows = "\n".join(f"  {name:<{width}}  {what}" for name, what in COMMANDS.items())
     return (
-        "usage: searchr2 COMMAND [options]      (searchr2 COMMAND --help teaches each)\n\n"
+        "usage: searchr2 COMMAND [options]      (searchr2 COMMAND --help teaches each)\n"
+        "       searchr2 --version\n\n"
         "Search-R2: train a language model to search, reason and repair its own trajectories.\n"
         "`snakemake --cores all results/table1.csv` runs all of these in order.\n\n"
         f"commands:\n{rows}\n"
@@ -68,6 +70,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage(), end="")
+        return 0
+    if arguments[0] == "--version":
+        print("searchr2", metadata.version("searchr2"))
         return 0
     if PARENT in os.environ:  # the workflow that started this stage
         threading.Thread(target=leave_when_abandoned, daemon=True).start()

@@ -6,10 +6,8 @@ page loads nothing from anywhere; figures are part of it, and its policy forbids
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -41,7 +39,6 @@ def page(results: Path, captions: Path) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    environment.filters["command"] = command
     return environment.get_template("page.html").render(
         scale=_scale(blocks),
         reproduction=at_papers_scale(results),
@@ -54,12 +51,6 @@ def page(results: Path, captions: Path) -> str:
             *(f"{key}: {how}" for key, how in status.items() if how != "finished"),
         ],
     )
-
-
-def command(made: Mapping[str, Any]) -> str:
-    """What was typed, without the place the program stands in on that machine."""
-    program, _, rest = str(made["command"]).partition(" ")
-    return f"{os.path.basename(program)} {rest}".strip()
 
 
 def _scale(blocks: Iterable[Block]) -> dict[str, str] | None:

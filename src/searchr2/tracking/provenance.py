@@ -69,7 +69,7 @@ def write_provenance(
             "code": code(),
             "packages": packages(),
             "hardware": hardware(),
-            "command": shlex.join(sys.argv),
+            "command": shlex.join(["searchr2", *sys.argv[1:]]),  # wherever it stands here
             "start": start,
             "end": now(),
         },
