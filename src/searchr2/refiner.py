@@ -7,14 +7,15 @@ Where the paper is silent we chose: an integer of several tokens is scored as th
 ended by a line break where one is the beginning of another; ids that all options begin with (Qwen2
 writes the space before a digit as a token of its own) belong to the prompt, being no decision; the
 log-probability a meta-action carries into the loss is the vocabulary's, as for any generated token;
-a trajectory of no step (its prompt alone fills the context) is not judged. With an oracle, what the
-model would have said is recorded and the verdict follows gold evidence.
+a trajectory of no step (its prompt alone fills the context) is not judged; after a greedy draft the
+Actor regenerates at the training temperature, since greedily it would write again what was cut off.
+With an oracle, what the model would have said is recorded and the verdict follows gold evidence.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from searchr2.actor import Actor
@@ -38,6 +39,8 @@ class MetaRefiner:
         At most N_max times; ``max_revisions`` 0 is the Actor alone.
         """
         prompt = self.actor.prompts.actor(question.text)
+        temperature = self.actor.temperature or self.actor.limits.temperature
+        again = replace(self.actor, temperature=temperature)
         y = yield from self.actor.roll_out(Trajectory(prompt), (*key, 0))
         verdicts: list[Verdict] = []
         drafts: list[Trajectory] = []
@@ -49,7 +52,7 @@ class MetaRefiner:
                 break
             drafts.append(y)
             kept = y.keep(verdict.choice - 1)
-            y = yield from self.actor.roll_out(kept, (*key, n, len(kept.steps)))
+            y = yield from again.roll_out(kept, (*key, n, len(kept.steps)))
         return Trace(y, tuple(verdicts), tuple(drafts))
 
     def judge(self, question: Question, y: Trajectory, key: tuple[int, ...]) -> Procedure[Verdict]:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from fakes import PieceCodec
@@ -23,6 +24,7 @@ from rollouts import (
     written,
 )
 
+from searchr2.config import Rollout
 from searchr2.ports import Generate, Score
 from searchr2.refiner import log_sum, softmax
 from searchr2.trajectory import Author
@@ -74,6 +76,16 @@ def test_a_regenerated_suffix_goes_on_from_exactly_the_kept_ids():
     assert isinstance(again, Generate)
     assert again.ids == asked[2].ids
     assert again.key not in {r.key for r in asked}
+
+
+@pytest.mark.parametrize(("drafts", "again"), [(0.0, 0.7), (0.5, 0.5)])
+def test_after_a_greedy_draft_it_samples_since_the_same_words_would_come_again(drafts, again):
+    policy = replace(actor(), temperature=drafts, limits=Rollout(temperature=0.7))
+    procedure = meta_refiner(policy).roll_out(question(), KEY)
+    draft = next(procedure)
+    asked = procedure.send(written(answer("wrong")))
+    revision = procedure.send(replied(asked, [-5.0, -0.1]))
+    assert (draft.temperature, revision.temperature) == (drafts, again)
 
 
 def test_no_more_revisions_are_made_than_allowed_and_the_last_is_not_judged():

@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, help="index folder (default: the workflow's)")
     parser.add_argument("--config", type=Path, help="settings (JSON; default: the run's own)")
     parser.add_argument("--refine", action="store_true", help="let the Meta-Refiner work as well")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
+    parser.add_argument("--temperature", type=float, default=0.0, help="of drafts (0: greedy)")
 
 
 def run(options: argparse.Namespace) -> None:

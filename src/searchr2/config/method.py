@@ -32,7 +32,7 @@ class Rollout(Section):
     max_context_tokens: int = Field(1024, ge=1)
     """A turn that would not fit any more is not started."""
     temperature: float = Field(1.0, ge=0)
-    """Sampling temperature in training; evaluation is greedy."""
+    """Sampling temperature in training. Evaluation is greedy, but for what follows a cut there."""
 
 
 class Refiner(Section):

@@ -16,7 +16,8 @@ class Evaluation(Section):
     batch_size: int = Field(128, ge=1)
     """Trajectories in flight at once; part of the record, since batching moves float rounding."""
     refine: bool = False
-    """Let the Meta-Refiner work at inference too (off in the paper)."""
+    """Let the Meta-Refiner work at inference too (off in the paper); after a cut the Actor samples
+    at ``rollout.temperature``."""
     bootstrap: int = Field(2000, ge=100)
     """Resamples behind each interval."""
 
