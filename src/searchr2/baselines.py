@@ -16,7 +16,7 @@ from searchr2.config import Method, Refiner
 from searchr2.ports import Completion, Generate, Procedure, Search
 from searchr2.refiner import MetaRefiner
 from searchr2.tags import ANSWER, Action, parse
-from searchr2.trajectory import Collection, Question, Span, Trace, Trajectory
+from searchr2.trajectory import Collection, Question, Span, Trace, Trajectory, unended
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,5 @@ class Condensing(Actor):
         reasoning = codec.decode(trajectory.ids[len(trajectory.prompt.ids) :])
         prompt = self.prompts.note(reasoning, query, documents, limits.max_document_tokens)
         asked = Generate(prompt.ids, limits.max_turn_tokens, (), self.temperature, (*key, 0))
-        ids = cast(Completion, (yield asked)).ids
-        note = codec.decode(ids[:-1] if ids[-1:] == (codec.eos_id,) else ids)
+        note = codec.decode(unended(cast(Completion, (yield asked)).ids, codec.eos_id))
         return self.prompts.information(codec.text(" " + note.strip()))  # it repeats passages

@@ -17,7 +17,7 @@ from typing import TypeVar
 from searchr2.config import ConfigError, Prompts
 from searchr2.ports import Codec
 from searchr2.tags import INFORMATION
-from searchr2.trajectory import Author, Collection, Span, Trajectory
+from searchr2.trajectory import Author, Collection, Span, Trajectory, unended
 
 TEMPLATES = {
     "actor": {"question"},
@@ -78,7 +78,8 @@ class PromptBook:
         """The Meta-Refiner's prompt (Appendix L): question, numbered steps with their outputs."""
         steps: list[int] = []
         for number, step in enumerate(trajectory.steps, start=1):
-            values: dict[str, Value] = {"number": str(number), "action": step.action.ids}
+            action = unended(step.action.ids, self.codec.eos_id)  # it would end this prompt too
+            values: dict[str, Value] = {"number": str(number), "action": action}
             values["observation"] = step.observation.ids if step.observation else ()
             steps.extend(self.render("refiner_step", values))
         values = {"question": question, "steps": tuple(steps)}

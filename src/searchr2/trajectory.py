@@ -48,6 +48,11 @@ class Span:
             raise ValueError(f"{len(self.logprobs)} log-probabilities for {len(self.ids)} ids")
 
 
+def unended(ids: tuple[int, ...], eos_id: int) -> tuple[int, ...]:
+    """What was written, without the end of sequence it may close with."""
+    return ids[:-1] if ids[-1:] == (eos_id,) else ids
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question with gold answers; ``supporting_titles`` is ``None`` where the set names none."""

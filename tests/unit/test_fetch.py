@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import tarfile
@@ -22,6 +23,8 @@ from searchr2.hub.fetch import fetch
 from searchr2.hub.lock import FetchError
 from searchr2.hub.remote import Hub, Patience
 from searchr2.tracking.lock import LockedError, exclusive
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 LARGE = bytes(range(256)) * 300
 OTHER = LARGE[::-1]
@@ -464,8 +467,19 @@ def test_the_command_lists_the_catalogue_and_names_what_is_not_in_it(tmp_path, c
     assert "qwen: not in the catalogue, which has corpus, index," in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_a_config_says_is_fetched_is_where_it_looks_for_it(path):
+    items = catalogue.load()
+    text = path.read_text()
+    for line in re.findall(r"searchr2 fetch ([^#\n]+)", text):
+        for name in [name for name in line.split() if not name.startswith("--")]:
+            assert f"data/{items[name].folder}" in text
+    for place in re.findall(r"\bdata/(models/[\w.-]+)", text):
+        assert place in {item.folder for item in items.values()}
+
+
 def test_the_papers_config_names_what_is_fetched_and_demands_the_papers_numbers():
-    text = (Path(__file__).parents[2] / "configs" / "paper_data.yaml").read_text()
+    text = (CONFIGS / "paper_data.yaml").read_text()
     settings = load(Data, yaml.safe_load(text)["data"], "paper_data.yaml")
     items = catalogue.load()
 

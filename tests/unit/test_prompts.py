@@ -89,6 +89,14 @@ def test_the_refiner_sees_each_numbered_step_with_what_its_search_returned():
         assert contains(span.ids, y.steps[0].observation.ids)
 
 
+def test_a_turn_that_ended_the_sequence_does_not_end_the_refiners_prompt():
+    end = CODEC.decode((CODEC.eos_id,))
+    y = trajectory(search("a"), answer("b") + end)
+    assert y.ids[-1] == CODEC.eos_id
+    for name in SHIPPED:
+        assert CODEC.eos_id not in prompt_book(name).refiner("why?", y).ids
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_set_is_whole_and_asks_for_what_each_prompt_must_show(name):
     prompts = prompt_book(name)

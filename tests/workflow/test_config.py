@@ -68,6 +68,13 @@ WRONG = {
     "tables: {mine: {title: T, rows: [search-r2, rag], over_steps: true}}":
         "config: tables.mine: over_steps, and 'rag' is of no run that is trained here",
     "gains: {run: search-r3}": "config: gains.run: 'search-r3' is not in runs",
+    "rows: {q: {label: Q, method: rag, rollout: {max_turn: 3}}}":
+        "config: rows.q.rollout.max_turn: no such setting; did you mean max_turns?",
+    "step_time: {runs: [search-r1, r9]}": "config: step_time.runs: 'r9' is not in runs",
+    "step_time: {runs: [search-r1, r1-instruct]}":
+        "config: step_time.runs: their steps are compared from one start; they have several",
+    "gains: {run: o}\nruns: {o: {refiner: {oracle: true, joint: false}}}":
+        "config: gains.run: 'o' has an oracle: not the Meta-Refiner's own verdicts",
     "tracking: {uri: 'https://me:hush@host'}": "config: tracking.uri: a user name or password",
 }  # fmt: skip
 

@@ -102,6 +102,7 @@ CHANGES = {
     " compare: [[search-r2, search-r1@8]]}}": {"table/mine", "cost/mine"},
     "tables: {mine: {title: Mine, rows: [plus-refiner], over_steps: true}}":
         {"evaluate_step/plus-refiner/0008", "evaluate_step/plus-refiner/0016", "table/mine"},
+    "rows: {cot: {rollout: {max_turn_tokens: 96}}}": {"evaluate/cot", "table/table1"},
     # supervised training has no snapshots: a line more, and nothing to evaluate or to cost
     "tables: {mine: {title: Mine, rows: [search-r2, sft], over_steps: true,"
     " compare: [[search-r2, sft]]}}": {"table/mine", "cost/mine"},

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.workflow.conftest import ROOT
 
 
@@ -38,6 +40,29 @@ def test_the_comparison_reads_the_tables_that_the_paper_has(project):
     assert not [path for path in read if "mine" in path]
     assert "results/table_quality.csv" not in read  # of other rows than the paper's
     assert "results/mine.csv" in inputs(output, "page")
+
+
+@pytest.mark.parametrize(
+    ("line", "table"),
+    [
+        ("quality: {rows: [search-r1, search-r2]}", "table_quality"),
+        ("step_time: {runs: [search-r2, search-r1]}", "table_step_time"),
+    ],
+)
+def test_a_table_the_other_way_round_than_the_papers_is_not_compared(project, line, table):
+    (project.folder / "mine.yaml").write_text(line)
+    status, output = project.snakemake("-n", "-p", "--configfile", "mine.yaml")
+    assert status == 0, output
+    assert f"results/{table}.csv" not in inputs(output, "reference")
+    assert f"results/{table}.csv" in inputs(output, "page")
+
+
+def test_the_revisions_are_drawn_where_all_of_their_runs_are_trained_here(project):
+    (project.folder / "mine.yaml").write_text("runs: {revisions-2: {model: some/published}}")
+    for more, drawn in ([], True), (["--configfile", "mine.yaml"], False):
+        status, output = project.snakemake("-n", "-p", *more)
+        assert status == 0, output
+        assert ("results/figures/revisions.png" in inputs(output, "page")) == drawn
 
 
 def test_every_caption_belongs_to_something(project):

@@ -161,10 +161,11 @@ def label(config, run):
 
 
 def revising(config):
-    """Ledger of each run of the table of revisions -> how many it allows."""
+    """Ledger of each run of the table of revisions -> how many it allows; none if one was brought."""
     rows = config["tables"].get(REVISIONS, {"rows": []})["rows"]
     runs = [config["rows"][row]["checkpoint"] for row in rows]
-    runs = [run for run in runs if not brought(config, run)]
+    if any(brought(config, run) for run in runs):
+        return {}
     return {
         f"{config['results']}/{record(run, seed)}/metrics.jsonl": of_run(config, run)["refiner"][
             "max_revisions"
@@ -190,13 +191,13 @@ def printed(config):
 
 
 def rivals(config):
-    """The other tables that, as the paper's, set Search-R2 beside Search-R1."""
+    """The other tables that set Search-R2 beside Search-R1, in the paper's direction."""
     timed, judged = (config["step_time"] or {}).get("runs"), config["quality"]["rows"]
-    return [
-        f"{config['results']}/{table}.csv"
-        for table, names in {"table_step_time": timed, "table_quality": judged}.items()
-        if set(names or []) == {"search-r1", "search-r2"}
-    ]
+    compared = {
+        "table_step_time": timed == ["search-r1", "search-r2"],
+        "table_quality": judged == ["search-r2", "search-r1"],
+    }
+    return [f"{config['results']}/{table}.csv" for table, like in compared.items() if like]
 
 
 def outcomes(config):

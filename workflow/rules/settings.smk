@@ -11,9 +11,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
 SCHEMA = json.loads(Path(workflow.source_path("../schema/config.schema.json")).read_text())
-RUN = SCHEMA["$defs"]["Run"]["properties"]
-OVERRIDABLE = [key for key, of in RUN.items() if of.get("type") == "object"]
-"""The sections a run may differ in."""
+OVERRIDABLE, OF_ROWS = (
+    [key for key, of in SCHEMA["$defs"][kind]["properties"].items() if of.get("type") == "object"]
+    for kind in ("Run", "Row")
+)
+"""The sections a run may differ in, and a row from its checkpoint."""
 JUDGE_NEEDS = {"local": ("model",), "http": ("url", "model")}
 INDEX_NEEDS = {"dense": "encoder", "http": "urls"}
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -40,9 +42,9 @@ def check(config):
     wrong = list(problems(config))
     if not wrong:
         runs, rows, tables = (config.get(key, {}) for key in ("runs", "rows", "tables"))
-        for name, run in runs.items():
-            changes = {key: run[key] for key in OVERRIDABLE if key in run}
-            wrong += problems(changes, ["runs", name])
+        for place, of, keys in ("runs", runs, OVERRIDABLE), ("rows", rows, OF_ROWS):
+            for name, changed in of.items():
+                wrong += problems({k: changed[k] for k in keys if k in changed}, [place, name])
         for name in [*runs, *rows, *tables]:
             if not re.fullmatch(NAME, name) or (name in MODELS and name in runs):
                 wrong.append(f"{name!r} cannot name a run, a row or a table")
@@ -76,8 +78,16 @@ def check(config):
             ]
             if "grpo" not in kinds.values():
                 wrong.append(f"tables.{name}: over_steps, and no row is of a GRPO run")
+        timed = (config.get("step_time") or {}).get("runs", [])
+        wrong += [f"step_time.runs: {name!r} is not in runs" for name in timed if name not in runs]
+        if len({runs.get(name, {}).get("start", "base") for name in timed}) > 1:
+            wrong.append(
+                "step_time.runs: their steps are compared from one start; they have several"
+            )
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
+        elif {**config.get("refiner", {}), **runs.get(of, {}).get("refiner", {})}.get("oracle"):
+            wrong.append(f"gains.run: {of!r} has an oracle: not the Meta-Refiner's own verdicts")
         engine = config.get("engine", {})
         if engine.get("kind", "local") != "local" and not engine.get("urls"):
             wrong.append(f"engine.urls: an engine of kind {engine['kind']} needs it")
@@ -137,6 +147,7 @@ def stages(config):
             yield f"train/{run}/seed{seed}", training(config, run, seed)
     for name, row in config["rows"].items():
         settings = of_run(config, row["checkpoint"])
+        update_config(settings, pick(row, *OF_ROWS))
         refine = row["refine"] or config["evaluation"]["refine"]
         refiner = ["refiner"] if refine else []
         for seed in seeds(config, row["checkpoint"]):

@@ -43,7 +43,7 @@ class Run(Section):
     kind: Kind = "grpo"
     """How it trains."""
     method: Method = "search"
-    """How questions are answered while it trains (``sft``: the prompt that is trained)."""
+    """How questions are answered while it trains; SFT always has Direct Inference's prompt."""
     prompts: dict[str, Any] = {}
     rollout: dict[str, Any] = {}
     refiner: dict[str, Any] = {}

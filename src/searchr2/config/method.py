@@ -30,7 +30,7 @@ class Rollout(Section):
     max_prompt_tokens: int = Field(4096, ge=1)
     """Longer prompts are left out of training; nothing truncates a prompt."""
     max_context_tokens: int = Field(1024, ge=1)
-    """A turn that would not fit any more is not started."""
+    """Of prompt, turns and passages; where it is full a turn is cut off, and none is started."""
     temperature: float = Field(1.0, ge=0)
     """Sampling temperature in training. Evaluation is greedy, but for what follows a cut there."""
 

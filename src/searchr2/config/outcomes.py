@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -88,6 +88,9 @@ class Row(Section):
     """``base``, ``instruct`` or a name in ``runs``."""
     refine: bool = False
     """Let the Meta-Refiner work at evaluation too (off in the paper)."""
+    prompts: dict[str, Any] = {}
+    rollout: dict[str, Any] = {}
+    """Settings in which it differs from what its checkpoint was trained with."""
 
 
 class Table(Section):
