@@ -21,8 +21,8 @@ from searchr2.trajectory import Author, Collection, Span, Step, Trajectory
 class Actor:
     """pi_l: continues a trajectory until it answers, falls silent, or turns or context run out.
 
-    Baselines that search differ in what ends a turn (``stops``), how a turn is read (``read``) and
-    what a search shows them (``observe``).
+    Baselines that search differ in what ends a turn (``stops``, ``write``), how a turn is read
+    (``read``) and what a search shows them (``observe``).
     """
 
     stops: ClassVar[tuple[str, ...]] = STOPS
@@ -59,10 +59,15 @@ class Actor:
         yield from ()
         return self.prompts.observation(documents, self.limits.max_document_tokens)
 
+    def write(
+        self, ids: tuple[int, ...], budget: int, key: tuple[int, ...]
+    ) -> Procedure[Completion]:
+        """A turn's text after ``ids``: at most ``budget`` tokens, up to one of ``stops``."""
+        return cast(Completion, (yield Generate(ids, budget, self.stops, self.temperature, key)))
+
     def _turn(self, trajectory: Trajectory, room: int, key: tuple[int, ...]) -> Procedure[Step]:
         budget = min(self.limits.max_turn_tokens, room)
-        request = Generate(trajectory.ids, budget, self.stops, self.temperature, key)
-        completion = cast(Completion, (yield request))
+        completion = yield from self.write(trajectory.ids, budget, key)
         span = Span(Author.ACTOR, completion.ids, completion.logprobs, completion.version)
         text = self.prompts.codec.decode(completion.ids)
         action = self.read(text)

@@ -63,6 +63,18 @@ class Interleaving(Actor):
 
     stops = ("\n", ANSWER[1])
 
+    def write(
+        self, ids: tuple[int, ...], budget: int, key: tuple[int, ...]
+    ) -> Procedure[Completion]:
+        """Line breaks before a sentence end nothing: what comes after them is written on."""
+        decode, done = self.prompts.codec.decode, (yield from super().write(ids, budget, key))
+        while done.finish == "stop" and not decode(done.ids).strip() and len(done.ids) < budget:
+            left = budget - len(done.ids)
+            more = yield from super().write((*ids, *done.ids), left, (*key, left))
+            written = (*done.ids, *more.ids), (*done.logprobs, *more.logprobs)
+            done = Completion(*written, more.finish, more.version)
+        return done
+
     def read(self, text: str) -> Action:
         codec, action = self.prompts.codec, parse(text)
         sentence = text.removesuffix(codec.decode((codec.eos_id,))).strip()

@@ -161,12 +161,27 @@ def test_a_sentence_that_ends_the_sequence_is_searched_by_without_the_end():
     assert asked.queries == ["Arvane lies in Ostra.", None]
 
 
-@pytest.mark.parametrize("silence", ["\n", "  \n", "<|im_end|>", " <|im_end|>"])
+@pytest.mark.parametrize("silence", ["<|im_end|>", " <|im_end|>"])
 def test_ircot_ends_unanswered_where_nothing_was_written(silence):
     asked = Asked("ircot", [silence, "never\n"])
     assert asked.searched == [ASKED.text]
     assert asked.queries == [None]
     assert asked.trajectory.answer is None
+
+
+def test_line_breaks_before_a_sentence_of_ircot_belong_to_it():
+    asked = Asked("ircot", ["\n", " \n", "Arvane lies in Ostra.\n", answer("Ostra")])
+    first = asked.trajectory.steps[0].action
+    assert first.ids == CODEC.template("\n \nArvane lies in Ostra.\n")
+    assert len(first.logprobs) == len(first.ids)
+    assert asked.engine.prompts[2] == asked.engine.prompts[0] + CODEC.template("\n \n")
+    assert asked.queries == ["Arvane lies in Ostra.", None]
+
+
+def test_line_breaks_alone_fill_a_turn_of_ircot_and_no_more():
+    asked = Asked("ircot", ["\n"] * 9, max_turn_tokens=3)
+    assert asked.queries == [None]
+    assert len(asked.engine.turns) == 6
 
 
 # Search-o1
