@@ -43,7 +43,9 @@ def weights_folder(checkpoint: str, rebuilt_by: str) -> str:
         return str(folder)
     local = folder.exists() or ("/" in checkpoint and folder.parent.is_dir())
     if local or checkpoint.startswith((".", "/")) or checkpoint.count("/") > 1:
-        raise ArtifactError(f"{folder}: no checkpoint here; {rebuilt_by}")
+        beside = sorted(path.parent.name for path in folder.parent.glob(f"*/{WEIGHTS}"))
+        there = f" (beside it: {', '.join(beside)})" if beside else ""
+        raise ArtifactError(f"{folder}: no checkpoint here{there}; {rebuilt_by}")
     return checkpoint
 
 

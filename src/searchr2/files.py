@@ -27,6 +27,13 @@ class ArtifactError(UserError):
     """A missing or damaged artefact; the message names it and the rule that rebuilds it."""
 
 
+def results_folder(path: Path) -> Path:
+    """``path``, which a workflow wrote; raises ``UserError`` where there is no such folder."""
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; the workflow writes it")
+    return path
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write ``path`` anew in, which replaces it at the end or is removed on an error."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import tomllib
 from pathlib import Path
 
@@ -257,7 +258,52 @@ def test_a_missing_index_or_tokenizer_stops_the_base_stage_by_name(refused, copy
     line = refused("base", *config, *questions, "--start", copy / "x", "--index", index)
     assert f"{copy / 'x'}: no manifest.json here; `snakemake --forcerun tokenizer base`" in line
     line = refused("base", *config, *questions, "--start", tokenizer, "--index", copy / "y")
-    assert f"{copy / 'y'}: no manifest.json here; `snakemake --forcerun index_y`" in line
+    assert f"{copy / 'y'}: no manifest.json here; `searchr2 index` rebuilds it" in line
+
+
+@pytest.mark.parametrize("name", ["verify", "sync", "reconcile", "ui", "report"])
+def test_a_results_folder_that_is_not_there_is_named_and_not_made(refused, tmp_path, name):
+    absent = tmp_path / "nowhere"
+    out = ["--out", tmp_path / "r.html"] if name == "report" else []
+    assert f"{absent}: no such folder" in refused(name, "--results", absent, *out)
+    assert not absent.exists()
+
+
+def test_a_folder_of_nothing_is_not_verified(refused, tmp_path):
+    assert "nothing here" in refused("verify", "--results", tmp_path)
+
+
+@pytest.mark.parametrize("port", [80_000, "taken"])
+def test_ui_prints_no_links_to_a_port_it_cannot_have(refused, say, tmp_path, port):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1] if port == "taken" else port
+        command = ["ui", "--results", tmp_path, "--port", number]
+        assert f"--port: 127.0.0.1:{number}: " in refused(*command)
+        assert say(*command)[1] == ""
+
+
+def test_show_says_what_there_is_where_nothing_fits(refused, stages, trained):
+    line = refused("show", trained, "--outcome", "nosuch")
+    assert "no such trajectory; ids, sets and outcomes there: " in line
+    assert "accepted" in line or "revised" in line or "right" in line or "wrong" in line
+
+
+def test_an_output_that_cannot_be_written_is_named(refused, tmp_path):
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "world"
+    assert f"{path}" in refused("world", "--config", write_world(tmp_path), "--out", path)
+
+
+def write_world(folder, **settings):
+    path = folder / "world.json"
+    write_json(path, {"world": {"works": 40, "test_questions": 2, **settings}})
+    return path
+
+
+def test_hops_that_go_backwards_are_refused(refused, tmp_path):
+    config = write_world(tmp_path, hops=[5, 3])
+    line = refused("world", "--config", config, "--out", tmp_path / "w")
+    assert "hops go from the fewest to the most, not [5, 3]" in line
 
 
 def test_a_missing_file_is_named(refused, copy):

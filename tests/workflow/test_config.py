@@ -71,8 +71,13 @@ WRONG = {
     "rows: {q: {label: Q, method: rag, rollout: {max_turn: 3}}}":
         "config: rows.q.rollout.max_turn: no such setting; did you mean max_turns?",
     "step_time: {runs: [search-r1, r9]}": "config: step_time.runs: 'r9' is not in runs",
-    "step_time: {runs: [search-r1, r1-instruct]}":
-        "config: step_time.runs: their steps are compared from one start; they have several",
+    "seeds: [1, 1]": "config: seeds: [1, 1] has non-unique elements",
+    "data: {corpus: config.yaml}":
+        "config: data: corpus, questions, train go together; there is only corpus",
+    "retrieval: {kind: dense, encoder: e, vectors: [nowhere/part_aa]}":
+        "config: retrieval.vectors: nowhere/part_aa: no such file",
+    "tables: {table_quality: {title: T, rows: [rag]}}":
+        "config: tables.table_quality: results/table_quality.csv is another table of the workflow",
     "gains: {run: o}\nruns: {o: {refiner: {oracle: true, joint: false}}}":
         "config: gains.run: 'o' has an oracle: not the Meta-Refiner's own verdicts",
     "tracking: {uri: 'https://me:hush@host'}": "config: tracking.uri: a user name or password",
@@ -95,6 +100,12 @@ def test_a_missing_local_file_is_named_before_any_work(project):
     assert status == 1
     assert "my_data/corpus.jsonl" in output
     assert project.calls() == []
+
+
+def test_a_missing_file_is_named_where_an_older_product_of_it_is_there(finished):
+    status, output = finished.snakemake("-n", "--configfile", "configs/local_files.yaml")
+    assert status == 1
+    assert "config: data.corpus: my_data/corpus.jsonl: no such file" in output
 
 
 READERS: dict[str, type[config.Section]] = {

@@ -18,6 +18,10 @@ OVERRIDABLE, OF_ROWS = (
 """The sections a run may differ in, and a row from its checkpoint."""
 JUDGE_NEEDS = {"local": ("model",), "http": ("url", "model")}
 INDEX_NEEDS = {"dense": "encoder", "http": "urls"}
+OWN = ("corpus", "questions", "train")
+"""The files of one's own that stand in the generated world's place."""
+OTHERS = ("comparison", "retrieval", "table_gains", "table_quality", "table_step_time")
+"""What the workflow writes besides the tables of the config."""
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -67,6 +71,19 @@ def check(config):
                 for name in dict.fromkeys(names)
                 if name not in rows
             ]
+        given = [key for key in OWN if config.get("data", {}).get(key)]
+        if given and len(given) < len(OWN):
+            wrong.append(f"data: {', '.join(OWN)} go together; there is only {', '.join(given)}")
+        wrong += [
+            f"{place}: {path}: no such file"
+            for place, path in own(config)
+            if not Path(path).exists()
+        ]
+        wrong += [
+            f"tables.{name}: results/{name}.csv is another table of the workflow; take another name"
+            for name in tables
+            if name in OTHERS
+        ]
         trained = {run: of.get("kind", "grpo") for run, of in runs.items() if not of.get("model")}
         for name in [name for name, table in tables.items() if table.get("over_steps")]:
             of = tables[name]["rows"]
@@ -80,10 +97,6 @@ def check(config):
                 wrong.append(f"tables.{name}: over_steps, and no row is of a GRPO run")
         timed = (config.get("step_time") or {}).get("runs", [])
         wrong += [f"step_time.runs: {name!r} is not in runs" for name in timed if name not in runs]
-        if len({runs.get(name, {}).get("start", "base") for name in timed}) > 1:
-            wrong.append(
-                "step_time.runs: their steps are compared from one start; they have several"
-            )
         if (of := config.get("gains", {}).get("run", "")) and of not in runs:
             wrong.append(f"gains.run: {of!r} is not in runs")
         elif {**config.get("refiner", {}), **runs.get(of, {}).get("refiner", {})}.get("oracle"):
@@ -107,6 +120,18 @@ def check(config):
             )
     if wrong:
         raise WorkflowError("\n".join(f"config: {line}" for line in wrong))
+
+
+def own(config):
+    """The user's own files, with their places: Snakemake looks for none whose product is there."""
+    data, search = config.get("data", {}), config.get("retrieval", {})
+    files = {
+        "data.corpus": [data.get("corpus")],
+        "data.questions": (data.get("questions") or {}).values(),
+        "data.train": data.get("train") or [],
+        "retrieval.vectors": search.get("vectors", []) if search.get("kind") == "dense" else [],
+    }
+    return [(place, path) for place, paths in files.items() for path in paths if path]
 
 
 def judges(config):

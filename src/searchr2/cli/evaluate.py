@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     config = load(EvaluateConfig, data, options.config or "defaults")
     refine = options.refine or config.evaluation.refine
     settings = config.evaluation.model_copy(update={"refine": refine})
-    weights = weights_folder(options.checkpoint, "`snakemake --forcerun base train` rebuilds it")
+    weights = weights_folder(options.checkpoint, "`snakemake` makes what is gone")
     with open_record(options, config.model_copy(update={"evaluation": settings}), weights):
         codec = Codec.load(weights)
         questions = [q for path in options.questions for q in read_questions(path)]

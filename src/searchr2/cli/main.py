@@ -99,6 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.filename is None or os.environ.get("SEARCHR2_TRACEBACK"):
+            raise
+        print(f"searchr2 {name}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -24,13 +24,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    from searchr2.files import UserError, write_text
+    from searchr2.files import results_folder, write_text
     from searchr2.report.page import page
     from searchr2.tracking.provenance import made
 
-    if not options.results.is_dir():
-        raise UserError(f"{options.results}: no such folder; the workflow writes it")
-    read = [*options.results.glob("*.csv"), *options.results.glob("figures/*.png")]
+    results = results_folder(options.results)
+    read = [*results.glob("*.csv"), *results.glob("figures/*.png")]
     inputs = {str(path): path for path in read}
     with made(options.out, stage="report", config={}, inputs=inputs):
-        write_text(options.out, page(options.results, options.captions))
+        write_text(options.out, page(results, options.captions))

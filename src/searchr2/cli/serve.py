@@ -65,7 +65,8 @@ def bound(host: str, port: int) -> socket.socket:
     address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         address.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         address.close()
-        raise ConfigError(f"--port: {host}:{port}: {error.strerror}; take another") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--port: {host}:{port}: {why}; take another") from None
     return address

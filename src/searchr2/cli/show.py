@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.tracking.trajectories import outcome
 
     files = find(options)
+    ids, sets, outcomes = set(), set(), set()
     for _, row in chain.from_iterable(map(read_jsonl, files)):
         if (
             options.question in (None, str(row["id"]))
@@ -48,8 +49,11 @@ def run(options: argparse.Namespace) -> None:
             for line in page(row, shutil.get_terminal_size().columns):
                 print(line)
             return
-    shown = next((row["id"] for _, row in read_jsonl(files[0])), "nothing: it is empty")
-    raise DataError(f"{files[0]}: no such trajectory; the ids of its questions look like {shown}")
+        ids.add(str(row["id"]))
+        sets.add(row["dataset"])
+        outcomes.add(outcome(row))
+    there = "; ".join(map(", ".join, (sorted(ids)[:1], sorted(sets), sorted(outcomes))))
+    raise DataError(f"{files[0]}: no such trajectory; ids, sets and outcomes there: {there}")
 
 
 def find(options: argparse.Namespace) -> list[Path]:

@@ -21,12 +21,15 @@ def run(options: argparse.Namespace) -> None:
     import os
     import sys
 
+    from searchr2.cli.serve import bound
     from searchr2.tracking import views
     from searchr2.tracking.follow import read_settings, sync_once
     from searchr2.tracking.lock import LockedError
     from searchr2.tracking.store import Store
 
     settings = read_settings(options.results)
+    if settings.uri is None:
+        bound("127.0.0.1", options.port).close()  # refused now, not after the links
     with suppress(LockedError):  # a workflow is running, and mirroring
         sync_once(options.results, settings)
     store = Store(options.results, settings)

@@ -19,9 +19,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     import sys
 
+    from searchr2.files import UserError, results_folder
     from searchr2.tracking.verify import find_artefacts, made_by_other_code, verify
 
-    artefacts = find_artefacts(options.results)
+    artefacts = find_artefacts(results_folder(options.results))
+    if not artefacts:
+        raise UserError(f"{options.results}: nothing here says what it was made from")
     problems = verify(artefacts)
     for path, found in problems.items():
         for problem in found:

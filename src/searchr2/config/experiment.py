@@ -67,8 +67,8 @@ class Experiment(Settings):
     """The scale, printed with every table."""
     results: str = "results"
     """Folder everything is written to."""
-    seeds: list[int] = Field([1], min_length=1)
-    """Training seeds; every run is trained once with each."""
+    seeds: list[int] = Field([1], min_length=1, json_schema_extra={"uniqueItems": True})
+    """Training seeds, each another; every run is trained once with each."""
     world: World = World()
     data: Data = Data()
     retrieval: Retrieval = Retrieval()

@@ -26,7 +26,8 @@ class StepTime(Section):
     """The comparison of step times (Table 5)."""
 
     runs: list[str] = ["search-r1", "search-r2"]
-    """Names in ``runs`` that take turns; the first is what the others are compared with."""
+    """Names in ``runs`` that take turns; the first is what the others are compared with, and all
+    are timed from its start."""
     steps: int = Field(12, ge=2)
     """Steps of each, after one that warms up."""
 

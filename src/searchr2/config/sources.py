@@ -27,6 +27,12 @@ class World(Section):
     demonstrations: int = Field(6000, ge=1)
     """Questions the base stage imitates, all seven styles, about training entities only."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> World:
+        if self.hops and self.hops[0] > self.hops[1]:
+            raise ValueError(f"hops go from the fewest to the most, not {list(self.hops)}")
+        return self
+
 
 class Data(Section):
     """Where passages and questions come from. All ``None``: the generated world."""

@@ -42,7 +42,8 @@ _KNOWN = (PASSAGES, OFFSETS, VECTORS, PROBE_VECTOR, MANIFEST, PROVENANCE)
 def rebuilt_by(folder: Path) -> str:
     """What to do about an index that is damaged; results/index/<name> is made by index_<name>."""
     name = folder.resolve().name
-    return f"`snakemake --forcerun index_{name}` or `searchr2 index` rebuilds it"
+    rule = f"`snakemake --forcerun index_{name}` or " if name in ("task", "world") else ""
+    return f"{rule}`searchr2 index` rebuilds it"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from searchr2.config import Tracking, load
-from searchr2.files import UserError, read_json
+from searchr2.files import UserError, read_json, results_folder
 from searchr2.processes import alive
 from searchr2.tracking.lock import exclusive
 
@@ -39,7 +39,7 @@ class SyncError(UserError):
 
 def read_settings(results: Path) -> Tracking:
     """The ``tracking`` section of the workflow's config, or its defaults."""
-    path = results / SETTINGS
+    path = results_folder(results) / SETTINGS
     settings: Tracking = load(Tracking, read_json(path) if path.exists() else {}, path)
     return settings
 
