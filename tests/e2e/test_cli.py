@@ -282,12 +282,6 @@ def test_ui_prints_no_links_to_a_port_it_cannot_have(refused, say, tmp_path, por
         assert say(*command)[1] == ""
 
 
-def test_show_says_what_there_is_where_nothing_fits(refused, stages, trained):
-    line = refused("show", trained, "--outcome", "nosuch")
-    assert "no such trajectory; ids, sets and outcomes there: " in line
-    assert "accepted" in line or "revised" in line or "right" in line or "wrong" in line
-
-
 def test_an_output_that_cannot_be_written_is_named(refused, tmp_path):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "world"

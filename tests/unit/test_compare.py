@@ -83,6 +83,10 @@ def test_show_says_what_there_is_instead(results, capsys):
     command = ["show", "search-r2", "--results", str(results)]
     assert main.main([*command, "--question", "17"]) == 2
     assert "look like nq-0" in capsys.readouterr().err
+    assert main.main([*command, "--dataset", "nqq"]) == 2
+    assert "sets: 2wikimultihopqa, bamboogle, " in capsys.readouterr().err
+    assert main.main([*command, "--outcome", "split"]) == 2
+    assert "outcomes: repaired; right; wrong, with the evidence" in capsys.readouterr().err
     assert main.main([*command, "--seed", "3"]) == 2
     assert "no seed3 (there: seed1, seed2)" in capsys.readouterr().err
 

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from searchr2.tracking.trajectories import outcome
 
     files = find(options)
-    ids, sets, outcomes = set(), set(), set()
+    ids, sets, outcomes = [], set(), set()
     for _, row in chain.from_iterable(map(read_jsonl, files)):
         if (
             options.question in (None, str(row["id"]))
@@ -49,11 +49,13 @@ def run(options: argparse.Namespace) -> None:
             for line in page(row, shutil.get_terminal_size().columns):
                 print(line)
             return
-        ids.add(str(row["id"]))
+        ids.append(row["id"])
         sets.add(row["dataset"])
         outcomes.add(outcome(row))
-    there = "; ".join(map(", ".join, (sorted(ids)[:1], sorted(sets), sorted(outcomes))))
-    raise DataError(f"{files[0]}: no such trajectory; ids, sets and outcomes there: {there}")
+    if not ids:
+        raise DataError(f"{files[0]}: it is empty")
+    there = f"sets: {', '.join(sorted(sets))}; outcomes: {'; '.join(sorted(outcomes))}"
+    raise DataError(f"{files[0]}: no such trajectory; ids look like {ids[0]}; {there}")
 
 
 def find(options: argparse.Namespace) -> list[Path]:
