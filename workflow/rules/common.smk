@@ -1,4 +1,4 @@
-"""What the rules share: the evaluation sets, the user's files, where checkpoints stand."""
+"""What the rules share: the evaluation sets, where checkpoints stand, what a table is made of."""
 
 import os
 import shlex
@@ -27,12 +27,6 @@ def sets(config):
     """The evaluation sets there are questions for, in the table's order."""
     named = config["data"]["questions"]
     return [name for name in SETS if named is None or name in named]
-
-
-def files(config):
-    """The user's own files that the data stage reads."""
-    corpus, questions, train = pick(config["data"], "corpus", "questions", "train").values()
-    return [*([corpus] if corpus else []), *(questions or {}).values(), *(train or [])]
 
 
 def index_options(settings, kind):

@@ -42,96 +42,108 @@ def problems(settings, prefix=()):
 
 
 def check(config):
-    """Stop before any work where a setting is wrong or a name leads nowhere."""
-    wrong = list(problems(config))
-    if not wrong:
-        runs, rows, tables = (config.get(key, {}) for key in ("runs", "rows", "tables"))
-        for place, of, keys in ("runs", runs, OVERRIDABLE), ("rows", rows, OF_ROWS):
-            for name, changed in of.items():
-                wrong += problems({k: changed[k] for k in keys if k in changed}, [place, name])
-        for name in [*runs, *rows, *tables]:
-            if not re.fullmatch(NAME, name) or (name in MODELS and name in runs):
-                wrong.append(f"{name!r} cannot name a run, a row or a table")
-        for name, run in runs.items():
-            if (start := run.get("start", "base")) not in {*MODELS, *runs} - {name}:
-                wrong.append(f"runs.{name}.start: {start!r} is not base, instruct or another run")
-        for name, row in rows.items():
-            if (of := row.get("checkpoint", "base")) not in {*MODELS, *runs}:
-                wrong.append(f"rows.{name}.checkpoint: {of!r} is not in runs")
-        named = {
-            f"tables.{name}": [
-                *table["rows"],
-                *(row.partition("@")[0] for row in sum(table.get("compare", []), [])),
-            ]
-            for name, table in tables.items()
-        } | {"quality.rows": config.get("quality", {}).get("rows") or []}
-        for place, names in named.items():
-            wrong += [
-                f"{place}: {name!r} is not in rows"
-                for name in dict.fromkeys(names)
-                if name not in rows
-            ]
-        given = [key for key in OWN if config.get("data", {}).get(key)]
-        if given and len(given) < len(OWN):
-            wrong.append(f"data: {', '.join(OWN)} go together; there is only {', '.join(given)}")
-        wrong += [
-            f"{place}: {path}: no such file"
-            for place, path in own(config)
-            if not Path(path).exists()
-        ]
-        wrong += [
-            f"tables.{name}: results/{name}.csv is another table of the workflow; take another name"
-            for name in tables
-            if name in OTHERS
-        ]
-        trained = {run: of.get("kind", "grpo") for run, of in runs.items() if not of.get("model")}
-        for name in [name for name, table in tables.items() if table.get("over_steps")]:
-            of = tables[name]["rows"]
-            kinds = {row: trained.get(rows.get(row, {}).get("checkpoint")) for row in of}
-            wrong += [
-                f"tables.{name}: over_steps, and {row!r} is of no run that is trained here"
-                for row, kind in kinds.items()
-                if not kind
-            ]
-            if "grpo" not in kinds.values():
-                wrong.append(f"tables.{name}: over_steps, and no row is of a GRPO run")
-        timed = (config.get("step_time") or {}).get("runs", [])
-        wrong += [f"step_time.runs: {name!r} is not in runs" for name in timed if name not in runs]
-        if (of := config.get("gains", {}).get("run", "")) and of not in runs:
-            wrong.append(f"gains.run: {of!r} is not in runs")
-        elif {**config.get("refiner", {}), **runs.get(of, {}).get("refiner", {})}.get("oracle"):
-            wrong.append(f"gains.run: {of!r} has an oracle: not the Meta-Refiner's own verdicts")
-        engine = config.get("engine", {})
-        if engine.get("kind", "local") != "local" and not engine.get("urls"):
-            wrong.append(f"engine.urls: an engine of kind {engine['kind']} needs it")
-        search = config.get("retrieval", {})
-        if (needed := INDEX_NEEDS.get(search.get("kind"))) and not search.get(needed):
-            wrong.append(f"retrieval.{needed}: retrieval of kind {search['kind']} needs it")
-        wrong += [
-            f"{place}: a judge of kind {judge['kind']} needs {key}"
-            for place, judge in judges(config)
-            for key in JUDGE_NEEDS.get(judge.get("kind"), ())
-            if not judge.get(key)
-        ]
-        if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
-            wrong.append(
-                "tracking.uri: a user name or password here would be kept with the results; leave it"
-                " out and set the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-            )
+    """Stop before any work where a setting is wrong, a name leads nowhere or a file is absent."""
+    wrong = [*problems(config)]
+    if not wrong:  # the rest relies on the kinds of settings
+        for found in differing, names, over_steps, measurements, absences, needs:
+            wrong += found(config)
     if wrong:
         raise WorkflowError("\n".join(f"config: {line}" for line in wrong))
 
 
-def own(config):
-    """The user's own files, with their places: Snakemake looks for none whose product is there."""
+def differing(config):
+    """Wrong settings in which a run differs, or a row from its checkpoint."""
+    for place, keys in ("runs", OVERRIDABLE), ("rows", OF_ROWS):
+        for name, of in config.get(place, {}).items():
+            yield from problems({key: of[key] for key in keys if key in of}, [place, name])
+
+
+def names(config):
+    """Names that cannot be, or that lead nowhere."""
+    runs, rows, tables = (config.get(key, {}) for key in ("runs", "rows", "tables"))
+    for name in [*runs, *rows, *tables]:
+        if not re.fullmatch(NAME, name) or (name in MODELS and name in runs):
+            yield f"{name!r} cannot name a run, a row or a table"
+    for name in [name for name in tables if name in OTHERS]:
+        yield f"tables.{name}: the workflow writes {name}.csv itself; take another name"
+    for name, run in runs.items():
+        if (start := run.get("start", "base")) not in {*MODELS, *runs} - {name}:
+            yield f"runs.{name}.start: {start!r} is not base, instruct or another run"
+    for name, row in rows.items():
+        if (of := row.get("checkpoint", "base")) not in {*MODELS, *runs}:
+            yield f"rows.{name}.checkpoint: {of!r} is not in runs"
+    named = {
+        f"tables.{name}": [
+            *table["rows"],
+            *(row.partition("@")[0] for row in sum(table.get("compare", []), [])),
+        ]
+        for name, table in tables.items()
+    } | {"quality.rows": config.get("quality", {}).get("rows") or []}
+    for place, used in named.items():
+        for name in [name for name in dict.fromkeys(used) if name not in rows]:
+            yield f"{place}: {name!r} is not in rows"
+    for name in (config.get("step_time") or {}).get("runs", []):
+        if name not in runs:
+            yield f"step_time.runs: {name!r} is not in runs"
+
+
+def over_steps(config):
+    """Tables over steps of what has none."""
+    runs, rows, tables = (config.get(key, {}) for key in ("runs", "rows", "tables"))
+    trained = {run: of.get("kind", "grpo") for run, of in runs.items() if not of.get("model")}
+    for name in [name for name, table in tables.items() if table.get("over_steps")]:
+        kinds = {
+            row: trained.get(rows.get(row, {}).get("checkpoint")) for row in tables[name]["rows"]
+        }
+        for row in [row for row, kind in kinds.items() if not kind]:
+            yield f"tables.{name}: over_steps, and {row!r} is of no run that is trained here"
+        if "grpo" not in kinds.values():
+            yield f"tables.{name}: over_steps, and no row is of a GRPO run"
+
+
+def measurements(config):
+    """A run whose gain cannot be measured."""
+    runs, run = config.get("runs", {}), config.get("gains", {}).get("run", "")
+    if run and run not in runs:
+        yield f"gains.run: {run!r} is not in runs"
+    elif {**config.get("refiner", {}), **runs.get(run, {}).get("refiner", {})}.get("oracle"):
+        yield f"gains.run: {run!r} has an oracle: not the Meta-Refiner's own verdicts"
+
+
+def absences(config):
+    """The user's own files that are not there: Snakemake misses none whose product is."""
     data, search = config.get("data", {}), config.get("retrieval", {})
-    files = {
-        "data.corpus": [data.get("corpus")],
-        "data.questions": (data.get("questions") or {}).values(),
-        "data.train": data.get("train") or [],
-        "retrieval.vectors": search.get("vectors", []) if search.get("kind") == "dense" else [],
-    }
-    return [(place, path) for place, paths in files.items() for path in paths if path]
+    given = [key for key in OWN if data.get(key)]
+    if given and len(given) < len(OWN):
+        yield f"data: {', '.join(OWN)} go together; there is only {', '.join(given)}"
+    vectors = search.get("vectors", []) if search.get("kind") == "dense" else []
+    for path in [*files(data), *vectors]:
+        if not Path(path).exists():
+            yield f"{path}: no such file"
+
+
+def files(data):
+    """The user's own files that the data stage reads, of the section ``data``."""
+    corpus, questions, train = (data.get(key) for key in OWN)
+    return [*([corpus] if corpus else []), *(questions or {}).values(), *(train or [])]
+
+
+def needs(config):
+    """What an adapter cannot be without, and what must not stand in a config."""
+    engine, search = config.get("engine", {}), config.get("retrieval", {})
+    if engine.get("kind", "local") != "local" and not engine.get("urls"):
+        yield f"engine.urls: an engine of kind {engine['kind']} needs it"
+    if (needed := INDEX_NEEDS.get(search.get("kind"))) and not search.get(needed):
+        yield f"retrieval.{needed}: retrieval of kind {search['kind']} needs it"
+    for place, judge in judges(config):
+        for key in JUDGE_NEEDS.get(judge.get("kind"), ()):
+            if not judge.get(key):
+                yield f"{place}: a judge of kind {judge['kind']} needs {key}"
+    if re.search("://[^/].*@", config.get("tracking", {}).get("uri") or ""):  # never printed
+        yield (
+            "tracking.uri: a user name or password here would be kept with the results; leave it"
+            " out and set the variables MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
 
 
 def judges(config):

@@ -24,7 +24,7 @@ rule world:
 rule data:
     input:
         rules.world.output,
-        files(config),
+        files(config["data"]),
         config="<results>/config/data.json",
         corpus=rules.world.output.corpus,
     output:

@@ -11,7 +11,6 @@ import importlib
 import os
 import sys
 import threading
-from importlib import metadata
 
 from searchr2.files import UserError
 from searchr2.processes import PARENT, leave_when_abandoned
@@ -72,6 +71,8 @@ def main(argv: list[str] | None = None) -> int:
         print(usage(), end="")
         return 0
     if arguments[0] == "--version":
+        from importlib import metadata
+
         print("searchr2", metadata.version("searchr2"))
         return 0
     if PARENT in os.environ:  # the workflow that started this stage
